@@ -1,0 +1,1 @@
+"""Pure functions and frozen types of the controller: no IO, no clock, no asyncio."""

@@ -1,0 +1,1 @@
+"""Offline data, policies, the convex correction and the bundles that ship."""

@@ -1,0 +1,1 @@
+"""The soft plant: the polymerisation CSTR behind an OPC UA server."""
