@@ -1,0 +1,61 @@
+# One target per habit. `make demo` and `make test` are the only set-up: they create .venv and install.
+# PYTHON names the interpreter the environment is made from (3.11 or later).
+
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+RUN    := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type contracts wheel bench train clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
+	@$(BIN)/trimtab demo $(DEMO)
+
+test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
+	@$(BIN)/python -m pytest $(TEST)
+
+lint: $(DEV) ## ruff
+	@$(BIN)/ruff check .
+
+type: $(DEV) ## strict mypy
+	@$(BIN)/mypy
+
+contracts: $(DEV) ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+wheel: $(DEV) ## build the wheel into dist/ and test it outside the checkout
+	@rm -rf dist
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	@TRIMTAB_WHEEL=$$(ls dist/*.whl) $(BIN)/python -m pytest tests/packaging
+
+bench: $(DEV) ## measure, print a table and write bench.json
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
+	@$(BIN)/trimtab-models train $(TRAIN)
+
+clean: ## remove what the tools leave behind; .venv and runs stay
+	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -print0 | xargs -0 -r rm -rf
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("trimtab needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was installed from: reruns are instant, a changed pin installs again.
+$(RUN): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
+	@echo "installing trimtab (the first time takes a few minutes) into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
+	@echo "installing trimtab[dev] (the first time takes a few minutes) into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $(RUN) $@
