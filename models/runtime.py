@@ -1,0 +1,281 @@
+"""Policy and certified correction on line: NumPy in, NumPy out, no torch.
+
+One call of `Runtime.advise` is one scan. Everything that is remembered between scans
+(filters, state estimate, bias of the predictions, integrators) is one frozen `Memory`
+that is returned, not changed: the same requests give the same bits again, which is what a
+replay of the journal needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from models.bundle import BundleError, Manifest, load_manifest, load_weights
+from models.correction import BoxProblem, Solution, minimise
+from models.features import ProcessSample, values
+from models.forward import mlp_from
+from models.prediction import Memory, Tracker
+from models.sequence import Response, SequenceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    F64 = NDArray[np.float64]
+
+__all__ = [
+    "Advice",
+    "AdviceRequest",
+    "BundleError",
+    "Manifest",
+    "Memory",
+    "ProcessSample",
+    "Refusal",
+    "RefusalReason",
+    "Runtime",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRequest:
+    """One scan's question.
+
+    low, high: (n_mv,) box of the next move, absolute [MV units]; it holds every limit of the
+    guard, so that the answer can be written as it is. range_low, range_high: (n_mv,) limits
+    of the later moves; equal to low and high where an MV is not ours to move.
+    windup_low, windup_high: (n_mv,) bool, reported by the plant. freeze: the integrators
+    stand still (not in control, HOLD, or initialising).
+    """
+
+    sample: ProcessSample
+    low: F64
+    high: F64
+    range_low: F64
+    range_high: F64
+    windup_low: NDArray[np.bool_]
+    windup_high: NDArray[np.bool_]
+    freeze: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A certified move and where it came from.
+
+    policy_move, move: (n_mv,) [MV units]; `move` lies in [low, high]. plan: (n_blocks, n_mv).
+    predicted: (n_blocks, n_cv) [CV units] under the plan. target: (n_cv,) setpoint as shifted
+    by the integrators. cost: J of the plan; `cost - min J <= gap <= tolerance`. kkt: residual
+    max |z - project(z - dJ/dz)| in scaled moves.
+    """
+
+    policy_move: F64
+    move: F64
+    plan: F64
+    predicted: F64
+    target: F64
+    cost: float
+    gap: float
+    tolerance: float
+    kkt: float
+    iterations: int
+
+    @property
+    def certified(self) -> bool:
+        """Whether the Frank-Wolfe gap is within the tolerance (False for NaN)."""
+        return self.gap <= self.tolerance
+
+
+class RefusalReason(StrEnum):
+    """Why there is no advice."""
+
+    NON_FINITE_INPUT = "non_finite_input"
+    EMPTY_BOX = "empty_box"
+    OUTSIDE_ENVELOPE = "outside_envelope"
+    NOT_CERTIFIED = "not_certified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No advice, and why, in words that an operator can act on."""
+
+    reason: RefusalReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """What one scan has found before it optimises."""
+
+    policy: F64
+    target: F64
+    response: Response
+
+
+class Runtime:
+    """A loaded bundle: policy, cost and tracker."""
+
+    def __init__(self, manifest: Manifest, tensors: Mapping[str, F64]) -> None:
+        self.manifest = manifest
+        self.model = SequenceModel(manifest, tensors)
+        self.tracker = Tracker(manifest, self.model)
+        policy = manifest.policy
+        self._policy = mlp_from(
+            tensors,
+            "policy.net",
+            layers=policy.layers,
+            n_in=len(policy.features),
+            n_out=len(manifest.mvs),
+        )
+        self._increment = np.array(policy.increment_scale)
+        self._low = np.array([mv.low for mv in manifest.mvs])
+        self._high = np.array([mv.high for mv in manifest.mvs])
+        self._half = (self._high - self._low) / 2.0
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read a bundle and check hashes, shapes, finiteness, signs and convexity.
+
+        Raises BundleError.
+        """
+        return cls(load_manifest(directory), load_weights(directory))
+
+    def initial_memory(self) -> Memory:
+        """Memory before the first scan."""
+        return self.tracker.empty()
+
+    def policy_move(self, memory: Memory, sample: ProcessSample) -> F64:
+        """The policy's move (n_mv,) [MV units], cut to the range of the MVs."""
+        estimated = replace(sample, cv=memory.estimate)
+        features = self.tracker.policy_map.vector(
+            values(estimated), sample.sp - memory.estimate, memory.policy_filters
+        )
+        increment = np.tanh(self._policy(features)) * self._increment
+        move: F64 = np.clip(sample.mv + increment, self._low, self._high)
+        return move
+
+    def advise(self, request: AdviceRequest, memory: Memory) -> tuple[Advice | Refusal, Memory]:
+        """One scan: remember, ask the policy, correct, certify. Bounded and deterministic.
+
+        A refusal for input that is not finite leaves the memory as it was.
+        """
+        refusal = self._refuse_input(request)
+        if refusal is not None:
+            return refusal, memory
+        sample = request.sample
+        elapsed = sample.plant_time_s - memory.plant_time_s
+        memory = self.tracker.observe(memory, sample)
+        estimated = replace(sample, cv=memory.estimate)
+        error = sample.sp - memory.estimate
+        features = self.tracker.cost_map.vector(values(estimated), error, memory.cost_filters)
+        response = self.model.response(features)
+        memory = self.tracker.learn(memory, sample, response)
+        reason = self.manifest.setpoint_in_envelope(sample.sp)
+        if reason is not None:
+            return Refusal(reason=RefusalReason.OUTSIDE_ENVELOPE, detail=reason), memory
+        if not request.freeze and elapsed > 0.0:
+            memory = self.tracker.integrate(
+                memory,
+                error,
+                min(elapsed, self.manifest.sample_time_s),
+                blocked_high=request.windup_high | (sample.mv >= request.range_high),
+                blocked_low=request.windup_low | (sample.mv <= request.range_low),
+            )
+        scan = _Scan(
+            policy=self.policy_move(memory, sample),
+            target=self.tracker.target(memory, sample.sp),
+            response=response,
+        )
+        problem = self._problem(request, memory, scan)
+        cost = self.manifest.cost
+        solution = minimise(
+            problem,
+            ((memory.plan - sample.mv) / self._half).ravel(),
+            gap_absolute=cost.gap_absolute,
+            gap_relative=cost.gap_relative,
+            max_iterations=cost.max_iterations,
+        )
+        return self._answer(request, memory, problem, solution, scan)
+
+    def _refuse_input(self, request: AdviceRequest) -> Refusal | None:
+        sample = request.sample
+        parts = {
+            "plant time": np.array([sample.plant_time_s]),
+            "CV": sample.cv,
+            "setpoint": sample.sp,
+            "MV": sample.mv,
+            "DV": sample.dv,
+            "box": np.concatenate((request.low, request.high)),
+            "range": np.concatenate((request.range_low, request.range_high)),
+        }
+        for name, part in parts.items():
+            if not np.all(np.isfinite(part)):
+                detail = f"{name} is not finite: {part.tolist()}"
+                return Refusal(reason=RefusalReason.NON_FINITE_INPUT, detail=detail)
+        if np.any(request.low > request.high) or np.any(request.range_low > request.range_high):
+            detail = f"box {request.low.tolist()}..{request.high.tolist()} is empty"
+            return Refusal(reason=RefusalReason.EMPTY_BOX, detail=detail)
+        return None
+
+    def _problem(self, request: AdviceRequest, memory: Memory, scan: _Scan) -> BoxProblem:
+        """The correction of this scan, in scaled deviations from the moves in force."""
+        mv = request.sample.mv
+        low = np.tile((request.range_low - mv) / self._half, (self.model.n_blocks, 1))
+        high = np.tile((request.range_high - mv) / self._half, (self.model.n_blocks, 1))
+        low[0], high[0] = (request.low - mv) / self._half, (request.high - mv) / self._half
+        wish = (scan.policy - mv) / self._half
+        radius = self.manifest.cost.trust_radius
+        if radius is not None:
+            centre = np.clip(wish, low[0], high[0])
+            low[0] = np.maximum(low[0], centre - radius)
+            high[0] = np.minimum(high[0], centre + radius)
+        return self.model.problem(
+            scan.response,
+            now=memory.estimate,
+            error=scan.target - memory.estimate,
+            bias=memory.bias,
+            policy=wish,
+            low=low,
+            high=high,
+        )
+
+    def _answer(
+        self,
+        request: AdviceRequest,
+        memory: Memory,
+        problem: BoxProblem,
+        solution: Solution,
+        scan: _Scan,
+    ) -> tuple[Advice | Refusal, Memory]:
+        """Certify the move exactly as it will be written, and remember the plan."""
+        mv = request.sample.mv
+        shape = (self.model.n_blocks, self.model.n_mv)
+        plan = mv + solution.z.reshape(shape) * self._half
+        move = np.clip(plan[0], request.low, request.high)
+        plan[0] = move
+        z = solution.z.copy()
+        z[: self.model.n_mv] = (move - mv) / self._half
+        cost, gap = problem.cost(z), problem.gap(z, problem.gradient(z))
+        limits = self.manifest.cost
+        tolerance = limits.gap_absolute + limits.gap_relative * abs(cost)
+        if not (gap <= tolerance and np.all(np.isfinite(plan))):
+            detail = f"gap {gap:.3g} above {tolerance:.3g} after {solution.iterations} iterations"
+            return Refusal(reason=RefusalReason.NOT_CERTIFIED, detail=detail), memory
+        change = (scan.response.gains.reshape(-1, z.size) @ z).reshape(shape[0], self.model.n_cv)
+        advice = Advice(
+            policy_move=scan.policy,
+            move=move,
+            plan=plan,
+            predicted=memory.estimate + scan.response.free + memory.bias + change,
+            target=scan.target,
+            cost=cost,
+            gap=gap,
+            tolerance=tolerance,
+            kkt=solution.kkt,
+            iterations=solution.iterations,
+        )
+        return advice, replace(memory, plan=plan)
