@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def silu(x: F64) -> F64:
-    """x * sigmoid(x), without overflow for any finite x."""
+    """Sigmoid-weighted linear unit x / (1 + exp(-x)), without overflow for any finite x."""
     bounded: F64 = x * 0.5 * (1.0 + np.tanh(0.5 * x))
     return bounded
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.sequence import Response, SequenceModel
 
     F64 = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 # A shifted target keeps this distance from a CV's ceiling [CV unit]; nearer, the penalty
 # on the ceiling and the integrator would push against each other.
@@ -135,7 +136,13 @@ class Tracker:
         return replace(grown, bias=self._bias(grown))
 
     def integrate(
-        self, memory: Memory, error: F64, elapsed_s: float, *, blocked_high: F64, blocked_low: F64
+        self,
+        memory: Memory,
+        error: F64,
+        elapsed_s: float,
+        *,
+        blocked_high: Flags,
+        blocked_low: Flags,
     ) -> Memory:
         """Shift the targets by the error (n_cv,), not in the direction of a saturated MV.
 
@@ -218,7 +225,7 @@ def _append(past: F64, row: F64, times: int) -> F64:
     return grown
 
 
-def _reaches(signs: NDArray[np.int_], positive: F64, negative: F64) -> NDArray[np.bool_]:
+def _reaches(signs: NDArray[np.int_], positive: Flags, negative: Flags) -> Flags:
     """CVs (n_cv,) whose rise needs an MV that is blocked."""
-    blocked: NDArray[np.bool_] = ((signs > 0) & positive | (signs < 0) & negative).any(axis=1)
+    blocked: Flags = ((signs > 0) & positive | (signs < 0) & negative).any(axis=1)
     return blocked

@@ -149,12 +149,11 @@ def check_gains(shared: F64, signs: NDArray[np.int_]) -> None:
     allowed = signs[:, None, :]
     if np.any(np.where(allowed == 0, shared != 0.0, shared * allowed < 0.0)):
         raise BundleError(
-            "weights.safetensors: cost.*.gains: a gain has another sign than the manifest's gain_signs"
+            "weights.safetensors: cost.*.gains: a sign differs from the manifest's gain_signs"
         )
 
 
 def _difference_square(n_blocks: int, n_mv: int) -> F64:
     """D'D (n, n) for D U = (U_0, U_1 - U_0, ...), block-major."""
     step = np.eye(n_blocks) - np.eye(n_blocks, k=-1)
-    square: F64 = np.kron(step.T @ step, np.eye(n_mv))
-    return square
+    return np.asarray(np.kron(step.T @ step, np.eye(n_mv)), dtype=np.float64)
