@@ -1,0 +1,86 @@
+"""Ahead-of-use compilation of the numeric kernels, with a cache that cannot go stale.
+
+Numba's own cache looks at the file of the compiled function only. Kernels here call each other
+across modules and have constants of other modules baked in, so after an upgrade that touched
+`reactor.py` alone an old kernel would keep running the old equations. The cache directory
+therefore carries a fingerprint of the sources of all kernels.
+
+The directory is the first writable one of: `$NUMBA_CACHE_DIR`, the package's own `__pycache__`,
+the user's cache (`$XDG_CACHE_HOME` or `~/.cache`). With none of them writable the kernels are
+compiled at every start, which costs seconds and changes nothing else.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+KERNEL_MODULES = ("compiled", "reactor", "integrate", "regulatory", "interlock", "dcs")
+"""Modules whose functions, or whose constants, end up in compiled code."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(signature: str) -> Callable[[Function], Function]:
+    """Compile the decorated function for `signature` when its module is imported."""
+
+    def decorate(function: Function) -> Function:
+        directory = cache_directory()
+        if directory is not None:
+            try:
+                return _compile(function, signature, directory)
+            except OSError:
+                pass  # the directory went away or is full: work without it
+        return cast("Function", numba.njit(signature, error_model="numpy")(function))
+
+    return decorate
+
+
+def _compile(function: Function, signature: str, directory: Path) -> Function:
+    """Compile with the cache in `directory`; numba reads its place only when decorating."""
+    config: Any = numba.config  # its attributes are made from the environment
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(directory)
+    try:
+        # error_model: tests for division by zero would keep LLVM from using SIMD
+        kernel = numba.njit(signature, cache=True, error_model="numpy")(function)
+        return cast("Function", kernel)
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def cache_directory() -> Path | None:
+    """The directory for this version of the kernels, or None where nothing is writable."""
+    here = Path(__file__).resolve().parent
+    places = [here / "__pycache__"]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        places.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):  # no home directory
+        places.append((Path(user_cache) if user_cache else Path.home() / ".cache") / "trimtab")
+    name = f"kernels-{fingerprint(here)}"
+    return next((place / name for place in places if _writable(place / name)), None)
+
+
+def fingerprint(package: Path) -> str:
+    """Twelve hex digits that change with the source of any kernel module."""
+    digest = hashlib.sha256()
+    for module in KERNEL_MODULES:
+        digest.update((package / f"{module}.py").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _writable(directory: Path) -> bool:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
