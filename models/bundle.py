@@ -32,11 +32,13 @@ class BundleError(Exception):
     """A bundle that must not run. The message names the file, the key and what to do."""
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A part of a manifest: unchangeable, and no key that is not named."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Signal(_Frozen):
+class Signal(Frozen):
     """A manipulated or further measured variable: name, unit, range [unit]."""
 
     name: str
@@ -68,7 +70,7 @@ class Controlled(Signal):
     integral_band: NonNegative
 
 
-class Initial(_Frozen):
+class Initial(Frozen):
     """First value of a filter: `constant` + sum of `terms[tag]` * value, cut to [low, high]."""
 
     constant: Finite
@@ -77,7 +79,7 @@ class Initial(_Frozen):
     high: Finite
 
 
-class Feature(_Frozen):
+class Feature(Frozen):
     """One input of a network: (quantity - offset) / scale, cut to +-`clip` where given.
 
     `kind`: `value` of a CV or DV; `error` SP - PV of a CV; `move`, the present value of an MV;
@@ -100,7 +102,7 @@ class Feature(_Frozen):
         return self
 
 
-class Policy(_Frozen):
+class Policy(Frozen):
     """The policy network: features -> scaled increments of the MVs in [-1, 1].
 
     `increment_scale`: increment of each MV at 1.0, in its unit per sample.
@@ -112,7 +114,7 @@ class Policy(_Frozen):
     layers: Annotated[int, Field(ge=1)]
 
 
-class SequenceCost(_Frozen):
+class SequenceCost(Frozen):
     """The sequence PICNN c(s, U) and how it is minimised; see `models.picnn`.
 
     `blocks`: samples over which each move is held. `horizon_weights`: one per block end,
@@ -139,14 +141,14 @@ class SequenceCost(_Frozen):
     max_iterations: Annotated[int, Field(ge=1, le=1000)]
 
 
-class HalfPlane(_Frozen):
+class HalfPlane(Frozen):
     """One side of the setpoint envelope: sum normal_i * sp_i <= limit."""
 
     normal: list[Finite]
     limit: Finite
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """Everything the runtime needs to know of a plant and its networks."""
 
     schema_version: Literal[1] = 1

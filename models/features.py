@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Feature, Manifest
+    from models.bundle import Controlled, Feature, Signal
 
     F64 = NDArray[np.float64]
 
@@ -37,9 +37,20 @@ class ProcessSample:
     dv: F64
 
 
-def value_names(manifest: Manifest) -> list[str]:
+class Tagged(Protocol):
+    """Whatever lists the tags of a plant: a manifest or a recipe."""
+
+    @property
+    def cvs(self) -> Sequence[Controlled]: ...  # noqa: D102
+    @property
+    def mvs(self) -> Sequence[Signal]: ...  # noqa: D102
+    @property
+    def dvs(self) -> Sequence[Signal]: ...  # noqa: D102
+
+
+def value_names(tags: Tagged) -> list[str]:
     """Names of the values a feature may read, in the order of `values`."""
-    return [tag.name for tag in (*manifest.cvs, *manifest.dvs, *manifest.mvs)]
+    return [tag.name for tag in (*tags.cvs, *tags.dvs, *tags.mvs)]
 
 
 def values(sample: ProcessSample) -> F64:
@@ -50,22 +61,18 @@ def values(sample: ProcessSample) -> F64:
 class FeatureMap:
     """A list of features, compiled against the order of a manifest."""
 
-    def __init__(self, features: Sequence[Feature], manifest: Manifest) -> None:
-        names = value_names(manifest)
-        cvs = [cv.name for cv in manifest.cvs]
+    def __init__(self, features: Sequence[Feature], tags: Tagged) -> None:
+        names = value_names(tags)
+        cvs = [cv.name for cv in tags.cvs]
         self.features = tuple(features)
-        self._plain = [
-            (i, names.index(f.source))
-            for i, f in enumerate(features)
-            if f.kind in {"value", "move"}
-        ]
-        self._errors = [
-            (i, cvs.index(f.source)) for i, f in enumerate(features) if f.kind == "error"
-        ]
-        self._filters = [i for i, f in enumerate(features) if f.kind == "filter"]
-        self._filter_source = np.array(
-            [names.index(features[i].source) for i in self._filters], dtype=np.intp
-        )
+        kinds = [f.kind for f in features]
+        sources = [f.source for f in features]
+        self._plain_at = [i for i, kind in enumerate(kinds) if kind in {"value", "move"}]
+        self._plain_source = [names.index(sources[i]) for i in self._plain_at]
+        self._error_at = [i for i, kind in enumerate(kinds) if kind == "error"]
+        self._error_source = [cvs.index(sources[i]) for i in self._error_at]
+        self._filters = [i for i, kind in enumerate(kinds) if kind == "filter"]
+        self._filter_source = [names.index(sources[i]) for i in self._filters]
         self._offset = np.array([f.offset for f in features])
         self._scale = np.array([f.scale for f in features])
         self._clip = np.array([math.inf if f.clip is None else f.clip for f in features])
@@ -86,21 +93,18 @@ class FeatureMap:
     def step_filters(self, state: F64, now: F64, elapsed_s: float) -> F64:
         """Filter states after `elapsed_s` of plant time with the inputs held at `now`."""
         share = -np.expm1(-elapsed_s / self._tau)
-        stepped: F64 = state + share * (now[self._filter_source] - state)
+        stepped: F64 = state + share * (now[..., self._filter_source] - state)
         return stepped
 
     def vector(self, now: F64, error: F64, filters: F64) -> F64:
-        """Scaled features (n_features,) of one instant.
+        """Scaled features (..., n_features) of one instant or many.
 
-        now: (n_values,), error: (n_cv,) SP - PV, filters: (n_filters,).
+        now: (..., n_values), error: (..., n_cv) SP - PV, filters: (..., n_filters).
         """
-        raw = np.empty(len(self.features))
-        for i, source in self._plain:
-            raw[i] = now[source]
-        for i, source in self._errors:
-            raw[i] = error[source]
-        for i, value in zip(self._filters, filters, strict=True):
-            raw[i] = value
+        raw = np.empty((*now.shape[:-1], len(self.features)))
+        raw[..., self._plain_at] = now[..., self._plain_source]
+        raw[..., self._error_at] = error[..., self._error_source]
+        raw[..., self._filters] = filters
         scaled: F64 = np.clip((raw - self._offset) / self._scale, -self._clip, self._clip)
         return scaled
 

@@ -227,5 +227,5 @@ def _append(past: F64, row: F64, times: int) -> F64:
 
 def _reaches(signs: NDArray[np.int_], positive: Flags, negative: Flags) -> Flags:
     """CVs (n_cv,) whose rise needs an MV that is blocked."""
-    blocked: Flags = ((signs > 0) & positive | (signs < 0) & negative).any(axis=1)
-    return blocked
+    blocked = ((signs > 0) & positive) | ((signs < 0) & negative)
+    return np.asarray(blocked.any(axis=1), dtype=np.bool_)

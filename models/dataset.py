@@ -1,0 +1,163 @@
+"""Historical data: what a plant's historian would hold of a PI-controlled plant.
+
+The behaviour is a PI with tunings drawn from the published ranges (atdurkin/poly-control,
+`env.py`: Kp U(2e-4, 5e-3), U(8e-3, 0.2); Ki U(6e-8, 1.5e-6), U(2e-6, 5e-5)), plus what the
+recipe records: the override, dither and a random bias. Fully determined by a seed,
+whatever the number of worker processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from models.recipe import Recipe
+
+    F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Samples of many episodes, one after the other; columns in the order of the recipe.
+
+    episode, scenario: (M,) int. cv, sp: (M, n_cv). mv: (M, n_mv), mean of the values in force
+    over the sample that ends here (the first row of an episode: the value at its start).
+    dv: (M, n_dv). peak: (M,) highest value inside the sample of the CV with a ceiling.
+    """
+
+    episode: NDArray[np.int64]
+    scenario: NDArray[np.int64]
+    cv: F64
+    sp: F64
+    mv: F64
+    dv: F64
+    peak: F64
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """First and one-past-last row of each episode."""
+        cuts = np.flatnonzero(np.diff(self.episode)) + 1
+        edges = [0, *cuts.tolist(), len(self.episode)]
+        return list(pairwise(edges))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Columns by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def digest(self) -> str:
+        """Sha256 over all columns, in a fixed order."""
+        total = hashlib.sha256()
+        for name, column in sorted(self.arrays().items()):
+            total.update(name.encode())
+            total.update(np.ascontiguousarray(column).tobytes())
+        return total.hexdigest()
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write as safetensors with the recipe of the data; whole or not at all."""
+        from safetensors.numpy import save_file  # noqa: PLC0415
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        save_file(self.arrays(), draft, metadata={"recipe": fingerprint_text(recipe)})
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        from safetensors.numpy import load_file  # noqa: PLC0415
+
+        return cls(**load_file(path))
+
+
+def fingerprint_text(recipe: Recipe) -> str:
+    """The parts of a recipe that decide the data, as canonical JSON."""
+    parts = {
+        "seed": recipe.seed,
+        "source": recipe.source.model_dump(mode="json"),
+        "behaviour": recipe.behaviour.model_dump(mode="json"),
+        "tags": [tag.name for tag in (*recipe.cvs, *recipe.mvs, *recipe.dvs)],
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def generate(
+    recipe: Recipe, *, jobs: int = -1, advance: Callable[[], None] = lambda: None
+) -> Dataset:
+    """Run all episodes of a recipe, in `jobs` processes; `advance` is called after each."""
+    from joblib import Parallel, delayed  # noqa: PLC0415
+
+    count = recipe.behaviour.episodes_per_scenario
+    names = [name for name in recipe.source.scenarios for _ in range(count)]
+    seeds = np.random.SeedSequence(recipe.seed).spawn(len(names))
+    tasks = (delayed(_episode)(recipe, name, seed) for name, seed in zip(names, seeds, strict=True))
+    parts = []
+    for part in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+        parts.append(part)
+        advance()
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    lengths = [len(part["peak"]) for part in parts]
+    kinds = [recipe.source.scenarios.index(name) for name in names]
+    return Dataset(
+        episode=np.repeat(np.arange(len(parts)), lengths),
+        scenario=np.repeat(kinds, lengths),
+        **columns,
+    )
+
+
+def _episode(recipe: Recipe, scenario: str, seed: np.random.SeedSequence) -> dict[str, F64]:
+    """One episode under the DCS's PI; columns of `Dataset` without the indices."""
+    import gymnasium  # noqa: PLC0415
+
+    import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
+    from plant_sim.regulatory import sample_published  # noqa: PLC0415
+
+    source, behaviour = recipe.source, recipe.behaviour
+    rng = np.random.default_rng(seed)
+    env = gymnasium.make(
+        source.environment,
+        scenario=scenario,
+        sample_time_s=source.sample_time_s,
+        episode_hours=source.hours,
+        noise=behaviour.noise,
+        mismatch=behaviour.mismatch,
+    ).unwrapped
+    options = {
+        "tuning": sample_published(rng, random_bias=behaviour.random_bias),
+        "override_on_K": behaviour.override_on_K,
+        "override_off_K": behaviour.override_off_K,
+    }
+    seen, info = env.reset(seed=int(rng.integers(2**31)), options=options)
+    rows = [(seen, info["actual"], info["peak_T"])]
+    hold = max(1, round(behaviour.dither_hold_s / source.sample_time_s))
+    size = np.array(behaviour.dither)
+    offset = np.zeros_like(size)
+    done = False
+    while not done:
+        if (len(rows) - 1) % hold == 0:
+            offset = rng.uniform(-size, size)
+        seen, _, tripped, over, info = env.step_regulatory(bias_offset=offset)  # type: ignore[attr-defined]
+        rows.append((seen, info["mean_actual"], info["peak_T"]))
+        done = tripped or over
+    return _columns(recipe, rows)
+
+
+def _columns(recipe: Recipe, rows: list[tuple[F64, F64, float]]) -> dict[str, F64]:
+    seen = np.array([row[0] for row in rows], dtype=np.float64)
+    at = recipe.source.observation
+    return {
+        "cv": seen[:, [at[cv.name] for cv in recipe.cvs]],
+        "sp": seen[:, [recipe.source.setpoints[cv.name] for cv in recipe.cvs]],
+        "mv": np.array([row[1] for row in rows], dtype=np.float64),
+        "dv": seen[:, [at[dv.name] for dv in recipe.dvs]],
+        "peak": np.array([row[2] for row in rows], dtype=np.float64),
+    }

@@ -1,0 +1,90 @@
+"""Implicit Q-learning (Kostrikov, Nair & Levine 2021, arXiv 2110.06169).
+
+    L_V  = E [ L2_tau( min(Q1', Q2')(s, a) - V(s) ) ],   L2_tau(u) = |tau - 1(u < 0)| u^2   (eq. 5)
+    L_Q  = E [ ( r + gamma V(s') - Q(s, a) )^2 ]                                           (eq. 6)
+    L_pi = E [ min(exp(beta A), limit) |pi(s) - a|^2 ],  A = min(Q1', Q2') - V             (eq. 7)
+
+with the deterministic policy's log-likelihood being the squared distance. No terminal
+states: an episode of this data ends because its time is up, never because a goal is reached.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+
+from models.networks import Mlp, Policy, seeded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.learning_data import PolicyData
+    from models.recipe import PolicyRecipe
+
+
+class IqlTrainer:
+    """Value, two critics with slow copies, and an advantage-weighted policy."""
+
+    def __init__(self, data: PolicyData, recipe: PolicyRecipe, seed: int) -> None:
+        self.name = "iql"
+        self.steps, self.learning_rate = recipe.steps, recipe.learning_rate
+        self.generator = seeded(seed)
+        self._data, self._recipe = data, recipe
+        n_features, n_mv = data.features.shape[1], data.actions.shape[1]
+        sizes = {"width": recipe.width, "layers": recipe.layers}
+        self.policy = Policy(n_features, n_mv, **sizes)
+        self.value = Mlp(n_features, 1, **sizes)
+        self.critics = [Mlp(n_features + n_mv, 1, **sizes) for _ in range(2)]
+        self.targets = [copy.deepcopy(critic).requires_grad_(requires_grad=False) for critic in self.critics]
+        self.modules = {
+            "policy": self.policy,
+            "value": self.value,
+            **{f"critic{i}": critic for i, critic in enumerate(self.critics)},
+            **{f"target{i}": target for i, target in enumerate(self.targets)},
+        }
+        both = [p for critic in self.critics for p in critic.parameters()]
+        self.optimizers = {
+            "policy": torch.optim.Adam(self.policy.parameters()),
+            "value": torch.optim.Adam(self.value.parameters()),
+            "critics": torch.optim.Adam(both),
+        }
+
+    def step(self) -> dict[str, float]:
+        """One update of value, critics and policy on one batch."""
+        data, recipe = self._data, self._recipe
+        rows = data.draw(recipe.batch, self.generator)
+        s, a, r, after = data.batch(rows)
+        pair = torch.cat((s, a), dim=1)
+        with torch.no_grad():
+            best = torch.minimum(self.targets[0](pair), self.targets[1](pair))
+            goal = r + recipe.discount * self.value(after)
+        gap = best - self.value(s)
+        tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
+        value_loss = (tau * gap.square()).mean()
+        self._update("value", value_loss)
+        critic_loss = sum((critic(pair) - goal).square().mean() for critic in self.critics)
+        assert isinstance(critic_loss, torch.Tensor)  # noqa: S101  # two critics, never 0
+        self._update("critics", critic_loss)
+        weight = torch.exp(recipe.temperature * gap.detach()).clamp(max=recipe.weight_limit)
+        policy_loss = (weight * (self.policy(s) - a).square()).mean()
+        self._update("policy", policy_loss)
+        self._follow()
+        return {
+            "value": value_loss.item(),
+            "critics": critic_loss.item(),
+            "policy": policy_loss.item(),
+        }
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Polyak step of the slow critics."""
+        for critic, target in zip(self.critics, self.targets, strict=True):
+            for new, old in zip(critic.parameters(), target.parameters(), strict=True):
+                old.lerp_(new, self._recipe.target_rate)

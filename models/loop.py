@@ -1,0 +1,121 @@
+"""The training loop that all algorithms share: steps, schedule, checkpoints, progress.
+
+An interrupted run goes on from its last checkpoint and ends with the same bits as one that
+was not interrupted: weights, optimiser state and the generator of the batches are saved.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+CHECKPOINT_EVERY = 500
+
+
+class Trainer(Protocol):
+    """One algorithm in training: its networks, optimisers, batches and one step."""
+
+    name: str
+    steps: int
+    learning_rate: float
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Adam]
+    generator: torch.Generator
+
+    def step(self) -> dict[str, float]:
+        """Draw a batch, make one update, return the losses."""
+        ...
+
+
+class Diverged(Exception):  # noqa: N818  # a state of the training, named as such
+    """A loss that is not finite; the message names algorithm, step and loss."""
+
+
+def one_cycle(step: int, steps: int, peak: float) -> float:
+    """Learning rate of Smith & Topin 2017 (arXiv 1708.07120): up over 30 %, cosine down."""
+    done = (step + 1) / steps
+    turn = 0.3
+    if done <= turn:
+        return peak * (0.04 + 0.96 * done / turn)
+    fall = (done - turn) / (1.0 - turn)
+    return peak * max(1e-4, 0.5 * (1.0 + float(torch.cos(torch.tensor(fall * torch.pi)))))
+
+
+def run(
+    trainer: Trainer,
+    checkpoint: Path,
+    *,
+    advance: Callable[[int, Mapping[str, float]], None] = lambda done, losses: None,  # noqa: ARG005
+    every: int = CHECKPOINT_EVERY,
+) -> dict[str, float]:
+    """Train to the end, from `checkpoint` if there is one; return the mean of the last losses.
+
+    `advance(steps_done, losses)` is called now and then. Raises Diverged.
+    """
+    done = _restore(trainer, checkpoint) if checkpoint.exists() else 0
+    recent: dict[str, list[float]] = {}
+    advance(done, {})
+    for i in range(done, trainer.steps):
+        rate = one_cycle(i, trainer.steps, trainer.learning_rate)
+        for optimizer in trainer.optimizers.values():
+            optimizer.param_groups[0]["lr"] = rate
+        losses = trainer.step()
+        for key, value in losses.items():
+            if value != value or abs(value) == float("inf"):  # noqa: PLR0124  # NaN
+                raise Diverged(f"{trainer.name}: {key} is {value} at step {i}; lower learning_rate")
+            recent.setdefault(key, []).append(value)
+        last = i + 1 == trainer.steps
+        if (i + 1) % every == 0 or last:
+            _save(trainer, checkpoint, i + 1)
+        if (i + 1) % 50 == 0 or last:
+            advance(i + 1, losses)
+    return {key: sum(values[-200:]) / len(values[-200:]) for key, values in recent.items()}
+
+
+def _state(trainer: Trainer) -> dict[str, Tensor]:
+    tensors = {"generator": trainer.generator.get_state()}
+    for name, module in trainer.modules.items():
+        tensors |= {f"module.{name}.{k}": v for k, v in module.state_dict().items()}
+    for name, optimizer in trainer.optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{k}": v for k, v in state.items()}
+    return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _save(trainer: Trainer, checkpoint: Path, done: int) -> None:
+    draft = checkpoint.with_suffix(".draft")
+    save_file(_state(trainer), draft, metadata={"progress": json.dumps({"done": done})})
+    draft.replace(checkpoint)
+
+
+def _restore(trainer: Trainer, checkpoint: Path) -> int:
+    """Put a checkpoint's state into the trainer; return the steps that were done."""
+    with safe_open(checkpoint, framework="pt") as file:
+        done = int(json.loads(file.metadata()["progress"])["done"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    trainer.generator.set_state(tensors["generator"])
+    for name, module in trainer.modules.items():
+        start = f"module.{name}."
+        module.load_state_dict(
+            {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        )
+    for name, optimizer in trainer.optimizers.items():
+        start = f"optimizer.{name}."
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(start):
+                index, field = key.removeprefix(start).split(".")
+                state.setdefault(int(index), {})[field] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return done

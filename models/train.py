@@ -1,0 +1,215 @@
+"""One training run: recipe -> data -> networks -> bundle, each stage kept and resumable."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from models.bc import BcTrainer
+from models.bundle import (
+    WEIGHTS,
+    Manifest,
+    Policy,
+    SequenceCost,
+    load_manifest,
+    rounded,
+    sha256,
+    write_manifest,
+)
+from models.dataset import Dataset, generate
+from models.iql import IqlTrainer
+from models.learning_data import PolicyData, SequenceData, policy_data, sequence_data
+from models.loop import Trainer, run
+from models.model_card import model_card
+from models.picnn import SequenceTrainer
+from models.recipe import Recipe, RecipeError
+from models.transitions import envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    class Progress(Protocol):
+        """Where a run tells how far it is; a progress bar or nothing."""
+
+        def stage(self, name: str, total: int) -> None:
+            """A stage of `total` steps begins."""
+
+        def done(self, steps: int, losses: Mapping[str, float]) -> None:
+            """So many steps of the stage are done."""
+
+
+POLICY_TRAINERS = {"bc": BcTrainer, "iql": IqlTrainer}
+# A jump of the plant's clock longer than this many samples is a new run, not a late scan.
+MAX_GAP_SAMPLES = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The networks of one run and their last losses."""
+
+    tensors: dict[str, NDArray[np.float64]]
+    policy: PolicyData
+    cost: SequenceData
+    losses: dict[str, float]
+
+
+def train(recipe: Recipe, work: Path, out: Path, *, jobs: int, progress: Progress) -> Manifest:
+    """Run all stages that `work` does not hold yet and write the bundle to `out`.
+
+    The result is determined by the recipe (with its seed), the PyTorch version and the
+    processor; it does not depend on `jobs` or on interruptions. Raises RecipeError if `work`
+    holds another recipe's run, and models.loop.Diverged.
+    """
+    torch.set_num_threads(1)  # the same order of sums on every machine
+    torch.use_deterministic_algorithms(mode=True)
+    _claim(recipe, work)
+    data = dataset(recipe, work, jobs=jobs, progress=progress)
+    trained = _networks(recipe, data, work, progress)
+    return _write_bundle(recipe, data, trained, out)
+
+
+def dataset(recipe: Recipe, work: Path, *, jobs: int, progress: Progress) -> Dataset:
+    """The data of the recipe, made once and kept in `work`."""
+    path = work / "dataset.safetensors"
+    total = recipe.behaviour.episodes_per_scenario * len(recipe.source.scenarios)
+    progress.stage("data", total)
+    if path.exists():
+        progress.done(total, {})
+        return Dataset.load(path)
+    made = 0
+
+    def advance() -> None:
+        nonlocal made
+        made += 1
+        progress.done(made, {})
+
+    data = generate(recipe, jobs=jobs, advance=advance)
+    data.save(path, recipe)
+    return data
+
+
+def _claim(recipe: Recipe, work: Path) -> None:
+    """Bind a work directory to one recipe."""
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / "recipe.json"
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(
+            f"{work}: holds the run of another recipe or seed; give another --work directory or "
+            "delete this one"
+        )
+    path.write_text(text, encoding="utf-8")
+
+
+def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> Trained:
+    tensors: dict[str, NDArray[np.float64]] = {}
+    losses: dict[str, float] = {}
+    transitions = policy_data(data, recipe)
+    policy = POLICY_TRAINERS[recipe.policy.algorithm](transitions, recipe.policy, recipe.seed)
+    losses |= _fit(policy, work, progress)
+    tensors |= policy.policy.tensors()
+    horizons = sequence_data(data, recipe)
+    for member in range(recipe.cost.members):
+        trainer = SequenceTrainer(horizons, recipe.cost, recipe.seed, member)
+        losses |= _fit(trainer, work, progress)
+        tensors |= trainer.model.tensors(member)
+    return Trained(tensors=tensors, policy=transitions, cost=horizons, losses=losses)
+
+
+def _fit(trainer: Trainer, work: Path, progress: Progress) -> dict[str, float]:
+    progress.stage(trainer.name, trainer.steps)
+    losses = run(trainer, work / f"{trainer.name}.safetensors", advance=progress.done)
+    kept = work / f"{trainer.name}.losses.json"
+    if losses or not kept.exists():
+        kept.write_text(json.dumps(losses), encoding="utf-8")
+    known = json.loads(kept.read_text(encoding="utf-8"))
+    return {f"{trainer.name}.{key}": rounded(value, 5) for key, value in known.items()}
+
+
+def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) -> Manifest:
+    """Write weights, card and manifest beside `out` and move them there in one step."""
+    from safetensors.numpy import save_file  # noqa: PLC0415
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        single = {name: value.astype("float32") for name, value in trained.tensors.items()}
+        save_file(single, draft / WEIGHTS)
+        manifest = _manifest(recipe, data, trained, {WEIGHTS: sha256(draft / WEIGHTS)})
+        (draft / "README.md").write_text(model_card(manifest), encoding="utf-8")
+        write_manifest(draft, manifest)
+        load_manifest(draft)
+        draft.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return manifest
+
+
+def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, str]) -> Manifest:
+    cost = recipe.cost
+    weights = [float(block) / sum(cost.blocks) for block in cost.blocks]
+    weights[-1] *= cost.last_block_weight
+    return Manifest(
+        name=recipe.name,
+        version=recipe.version,
+        created=dt.datetime.now(dt.UTC).date().isoformat(),
+        sample_time_s=recipe.source.sample_time_s,
+        max_gap_s=MAX_GAP_SAMPLES * recipe.source.sample_time_s,
+        cvs=recipe.cvs,
+        mvs=recipe.mvs,
+        dvs=recipe.dvs,
+        setpoint_envelope=envelope(data, recipe.envelope_margin),
+        policy=Policy(
+            algorithm=recipe.policy.algorithm,
+            features=trained.policy.spec,
+            increment_scale=[rounded(float(x)) for x in trained.policy.increment],
+            layers=recipe.policy.layers,
+        ),
+        cost=SequenceCost(
+            kind="sequence",
+            features=trained.cost.spec,
+            horizon_weights=[rounded(w) for w in weights],
+            **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
+        ),
+        dataset=_dataset_facts(recipe, data),
+        training={
+            "seed": recipe.seed,
+            "torch": metadata.version("torch").split("+")[0],
+            "python": platform.python_version(),
+            **trained.losses,
+        },
+        files=files,
+    )
+
+
+def _dataset_facts(recipe: Recipe, data: Dataset) -> dict[str, str | int | float | bool | None]:
+    ceilings = [cv.high for cv in recipe.cvs if cv.safe_high is not None]
+    hot = [data.peak[a:b].max() > ceilings[0] for a, b in data.bounds()] if ceilings else []
+    return {
+        "sha256": data.digest(),
+        "samples": len(data.episode),
+        "episodes": len(data.bounds()),
+        "episodes_above_limit": sum(hot),
+        "environment": recipe.source.environment,
+        "hours": recipe.source.hours,
+        **{
+            key: json.dumps(value) if isinstance(value, list) else value
+            for key, value in recipe.behaviour.model_dump(mode="json").items()
+        },
+    }
