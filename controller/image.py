@@ -1,0 +1,122 @@
+"""The process image: the last delivered value of every tag, with quality and times.
+
+A Bad status nulls a value on the wire, so DataValues are kept whole and never reduced to values.
+Two sources feed the image: notifications, which may be half a publishing interval old, and polls,
+which are of now; a notification never replaces a value with a later source time.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from controller.core.types import Measurement, Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from asyncua import ua
+
+    from controller.core.types import Scalar
+
+HEARTBEAT = "handshake.heartbeat_out"
+PLANT_TIME = "clock.plant_time"
+
+
+def measurement(tag: str, delivered: ua.DataValue, received_s: float) -> Measurement:
+    """One delivered DataValue as the core sees it; received_s on the monotonic clock."""
+    status = delivered.StatusCode
+    quality, name = Quality.GOOD, "Good"
+    if status is not None and status.value != 0:
+        name = status.name
+        quality = _quality(status)
+    value, readable = _scalar(delivered)
+    if not readable and quality is not Quality.BAD:
+        quality, name = Quality.BAD, "BadTypeMismatch"
+    return Measurement(
+        tag=tag,
+        value=value,
+        quality=quality,
+        source_time=_aware(delivered.SourceTimestamp),
+        received_s=received_s,
+        status=name,
+    )
+
+
+def _quality(status: ua.StatusCode) -> Quality:
+    if status.is_good():
+        return Quality.GOOD
+    return Quality.UNCERTAIN if status.is_uncertain() else Quality.BAD
+
+
+def _scalar(delivered: ua.DataValue) -> tuple[Scalar | None, bool]:
+    """(value, readable): arrays and structures are not readable, an absent value is."""
+    value = None if delivered.Value is None else delivered.Value.Value
+    if value is None:
+        return None, True
+    if isinstance(value, bool | int | float | str):
+        return value, True
+    text = getattr(value, "Text", None)  # a LocalizedText
+    return (text, True) if isinstance(text, str) else (None, False)
+
+
+def _aware(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+class ProcessImage:
+    """Last values by logical tag key, and when the DCS's heartbeat last moved."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Measurement] = {}
+        self._heartbeat_moved_s: float | None = None
+
+    def polled(self, tag: str, delivered: ua.DataValue, received_s: float) -> None:
+        """Take a value that was read now."""
+        self._take(measurement(tag, delivered, received_s))
+
+    def notified(self, tag: str, delivered: ua.DataValue, received_s: float) -> None:
+        """Take a value from a subscription, unless a later one is here already."""
+        new = measurement(tag, delivered, received_s)
+        held = self._values.get(tag)
+        later = (
+            held is not None
+            and held.source_time is not None
+            and new.source_time is not None
+            and new.source_time < held.source_time
+        )
+        if not later:
+            self._take(new)
+
+    def _take(self, new: Measurement) -> None:
+        if new.tag == HEARTBEAT and new.value is not None:
+            held = self._values.get(HEARTBEAT)
+            if held is None or held.value != new.value:
+                self._heartbeat_moved_s = new.received_s
+        self._values[new.tag] = new
+
+    def measurements(self) -> Mapping[str, Measurement]:
+        """Return a frozen copy of the image."""
+        return MappingProxyType(dict(self._values))
+
+    def value(self, tag: str) -> Scalar | None:
+        """Return the last value of one tag, None when there is none."""
+        held = self._values.get(tag)
+        return None if held is None else held.value
+
+    def heartbeat_age_s(self, now_s: float) -> float | None:
+        """Seconds since the DCS's heartbeat took a new value, None before the first."""
+        moved = self._heartbeat_moved_s
+        return None if moved is None else max(0.0, now_s - moved)
+
+    def plant_time_s(self, fallback_s: float, *, has_clock: bool) -> float:
+        """Plant time [s]: the clock tag; without one `fallback_s`; NaN when it is unusable."""
+        if not has_clock:
+            return fallback_s
+        held = self._values.get(PLANT_TIME)
+        if held is None or held.quality is Quality.BAD or isinstance(held.value, str):
+            return math.nan
+        return math.nan if held.value is None else float(held.value)

@@ -1,0 +1,273 @@
+"""The link against a foreign server: reading, writing, losing it and finding it again."""
+
+import asyncio
+import math
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from asyncua import ua
+from structlog.testing import capture_logs
+
+from controller.core.types import (
+    Move,
+    MoveOrigin,
+    NotWritten,
+    NotWrittenReason,
+    Partial,
+    Quality,
+    Tick,
+    Written,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def tick() -> Tick:
+    now = monotonic()
+    return Tick(scan_id=0, due_s=now, started_s=now, budget_s=0.05)
+
+
+def move(feed: float, coolant: float, *, entering: bool = False, request: bool = True) -> Move:
+    targets = np.array([feed, coolant])
+    return Move(
+        targets=targets,
+        write=np.isfinite(targets),
+        request=request,
+        origin=MoveOrigin.CORRECTION if request else MoveOrigin.RELEASE,
+        entering=entering,
+    )
+
+
+def no_fault(error: BaseException) -> None:
+    pytest.fail(f"the link's keeper failed: {error!r}")
+
+
+async def until(condition, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # the link has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def link(make_link):
+    opened = make_link()
+    assert await opened.open(no_fault) is None
+    yield opened
+    await opened.close()
+
+
+async def test_reads_every_tag_with_quality_and_time(link, plant):
+    stamp = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    await plant.put("TI_101.PV", 77.25, source_time=stamp)
+    assert await link.poll() is None
+    image = link.freeze(tick()).measurements
+    pv = image["cv.Temperature.pv"]
+    assert (pv.value, pv.quality, pv.source_time) == (77.25, Quality.GOOD, stamp)
+    assert monotonic() - pv.received_s < 1.0
+    assert image["mv.InitiatorFeed.actual"].value == 40.0
+
+
+async def test_a_bad_status_is_kept_with_its_name_and_no_value_is_invented(link, plant):
+    await plant.put("TI_101.PV", 77.25, status=ua.StatusCodes.BadSensorFailure)
+    await plant.put("AI_4711.PV", 99.0, status=ua.StatusCodes.UncertainLastUsableValue)
+    assert await link.poll() is None
+    image = link.freeze(tick()).measurements
+    bad, uncertain = image["cv.Temperature.pv"], image["cv.PolymerConc.pv"]
+    assert (bad.quality, bad.status) == (Quality.BAD, "BadSensorFailure")
+    assert uncertain.quality is Quality.UNCERTAIN
+    assert uncertain.value == 99.0
+
+
+async def test_non_finite_values_reach_the_core_as_they_are(link, plant):
+    await plant.put("TI_101.PV", math.nan)
+    assert await link.poll() is None
+    assert math.isnan(link.freeze(tick()).measurements["cv.Temperature.pv"].value)
+
+
+async def test_a_change_arrives_by_subscription_without_a_poll(link, plant):
+    before = link.freeze(tick()).measurements["cv.Temperature.pv"].value
+    await plant.put("TI_101.PV", 91.5)
+    assert before != 91.5
+    await until(lambda: link.freeze(tick()).measurements["cv.Temperature.pv"].value == 91.5)
+
+
+async def test_freeze_is_a_copy_that_later_values_do_not_change(link, plant):
+    frozen = link.freeze(tick())
+    await plant.put("TI_101.PV", 12.0)
+    await link.poll()
+    assert frozen.measurements["cv.Temperature.pv"].value != 12.0
+
+
+async def test_targets_are_written_in_the_servers_unit_and_type(link, plant):
+    outcome = await link.write(move(1.25, 330.0, entering=True))
+    assert isinstance(outcome, Written)
+    assert await plant.get("FIC_12.RSP") == pytest.approx(50.0)
+    single = await plant.nodes["TIC_77.RSP"].read_data_value()
+    assert single.Value.VariantType is ua.VariantType.Float
+    assert single.Value.Value == pytest.approx(56.85, abs=1e-5)
+    assert await plant.get("APC.REQUEST") is True
+
+
+async def test_an_mv_that_is_not_available_is_not_written(link, plant):
+    outcome = await link.write(move(math.nan, 330.0))
+    assert isinstance(outcome, Written)
+    assert await plant.get("FIC_12.RSP") == 40.0
+
+
+async def test_request_is_not_raised_again_by_a_later_move(link, plant):
+    await link.write(move(1.0, 330.0, entering=True))
+    await plant.put("APC.REQUEST", value=False)
+    await link.write(move(1.1, 331.0))
+    assert await plant.get("APC.REQUEST") is False
+
+
+async def test_a_release_withdraws_request_and_writes_no_target(link, plant):
+    await link.write(move(1.0, 330.0, entering=True))
+    await link.write(move(math.nan, math.nan, request=False))
+    assert await plant.get("APC.REQUEST") is False
+    assert await plant.get("FIC_12.RSP") == pytest.approx(40.0)
+
+
+async def test_a_partly_refused_write_names_the_tag_and_the_status(link, plant):
+    await plant.nodes["TIC_77.RSP"].set_read_only()
+    outcome = await link.write(move(1.25, 330.0))
+    assert isinstance(outcome, Partial)
+    (failure,) = outcome.failures
+    assert failure.tag == "mv.CoolantTemperature.target"
+    assert failure.status in {"BadUserAccessDenied", "BadNotWritable"}
+    assert await plant.get("FIC_12.RSP") == pytest.approx(50.0)
+
+
+async def test_a_wholly_refused_write_is_not_written(link, plant):
+    for name in ("TIC_77.RSP", "FIC_12.RSP"):
+        await plant.nodes[name].set_read_only()
+    outcome = await link.write(move(1.25, 330.0))
+    assert isinstance(outcome, NotWritten)
+    assert outcome.reason is NotWrittenReason.REJECTED
+
+
+async def test_an_earlier_sessions_request_is_withdrawn_on_connecting(make_link, plant):
+    assert await plant.get("APC.REQUEST") is True
+    opened = make_link()
+    assert await opened.open(no_fault) is None
+    assert await plant.get("APC.REQUEST") is False
+    await opened.close()
+
+
+async def test_the_heartbeat_moves_in_the_nodes_own_type(link, plant):
+    beats = []
+    for _ in range(3):
+        assert await link.beat({}, alive=True) is None
+        beats.append(await plant.get("APC.HB_IN"))
+    assert beats == [1, 2, 3]
+    await link.beat({}, alive=False)
+    assert await plant.get("APC.HB_IN") == 3
+
+
+async def test_the_age_of_the_plants_heartbeat_counts_from_its_last_change(link, plant):
+    await plant.put("APC.HB_OUT", 7)
+    await link.poll()
+    young = link.freeze(tick()).heartbeat_age_s
+    await asyncio.sleep(0.15)
+    await plant.put("APC.HB_OUT", 7)
+    await link.poll()
+    assert young < 0.1
+    assert link.freeze(tick()).heartbeat_age_s >= 0.15
+
+
+async def test_a_read_only_link_writes_nothing_at_all(make_link, plant):
+    opened = make_link(read_only=True)
+    assert await opened.open(no_fault) is None
+    outcome = await opened.write(move(1.25, 330.0, entering=True))
+    await opened.beat({"diagnostics.cycle_ms": 1.0}, alive=True)
+    await opened.shed("test")
+    await opened.close()
+    assert isinstance(outcome, NotWritten)
+    assert await plant.get("FIC_12.RSP") == 40.0
+    assert await plant.get("APC.HB_IN") == 0
+    assert await plant.get("APC.REQUEST") is True
+
+
+async def test_a_foreign_server_without_block_needs_none(make_link):
+    opened = make_link(block=False)
+    assert await opened.open(no_fault) is None
+    assert await opened.beat({}, alive=True) is None
+    assert isinstance(await opened.write(move(1.0, 320.0, entering=True)), Written)
+    assert opened.freeze(tick()).heartbeat_age_s is None
+    await opened.close()
+
+
+async def test_unknown_nodes_are_named_with_key_and_reference(make_link):
+    data = {name: dict(entry) for name, entry in make_cv().items()}
+    data["Temperature"]["pv"] = "plc:s=NOT_THERE"
+    data["PolymerConc"]["sp"] = "nsu=urn:other:vendor;s=X"
+    opened = make_link(cv=data)
+    failure = await opened.open(no_fault)
+    await opened.close()
+    assert "cv.Temperature.pv = 'plc:s=NOT_THERE'" in failure.detail
+    assert "BadNodeIdUnknown" in failure.detail
+    assert "urn:other:vendor" in failure.detail
+
+
+def make_cv():
+    scale = {"unit": "g/L", "range": [0.0, 400.0]}
+    return {
+        "PolymerConc": {"pv": "plc:s=AI_4711.PV", "sp": "plc:s=AIC_4711.SP", **scale},
+        "Temperature": {
+            "pv": "plc:s=TI_101.PV",
+            "sp": "plc:s=TIC_101.SP",
+            "unit": "degC",
+            "range": [0.0, 150.0],
+        },
+    }
+
+
+async def test_no_server_is_a_value_not_an_exception(make_link):
+    opened = make_link(url="opc.tcp://127.0.0.1:1")
+    failure = await opened.open(no_fault)
+    assert failure.service == "connect"
+    assert not opened.connected
+    await opened.close()
+
+
+async def test_a_restarted_server_is_found_again_under_other_namespace_indices(link, plant):
+    first_index = plant.index
+    with capture_logs() as lines:
+        await plant.stop()
+        await until(lambda: not link.connected)
+        stale = link.freeze(tick())
+        assert not stale.connected
+        assert stale.measurements["cv.Temperature.pv"].value is not None
+        assert isinstance(await link.write(move(1.0, 330.0)), NotWritten)
+        assert (await link.poll()).status == "connection"
+        await asyncio.sleep(0.5)
+        aged = monotonic() - link.freeze(tick()).measurements["cv.Temperature.pv"].received_s
+        assert aged > 0.4
+        await plant.start(other_namespaces=3)
+        assert plant.index != first_index
+        await until(lambda: link.connected, 5.0)
+    await plant.put("TI_101.PV", 64.0)
+    assert await link.poll() is None
+    assert link.freeze(tick()).measurements["cv.Temperature.pv"].value == 64.0
+    await plant.put("TI_101.PV", 65.0)
+    await until(lambda: link.freeze(tick()).measurements["cv.Temperature.pv"].value == 65.0)
+    events = [line["event"] for line in lines]
+    assert events[0] == "connection_lost"
+    assert "reconnect_failed" in events
+    assert events[-1] == "reconnected"
+    delays = [line["retry_in_s"] for line in lines if line["event"] == "reconnect_failed"]
+    assert max(delays) <= 1.0
+
+
+async def test_old_notifications_do_not_replace_later_values(link, plant):
+    late = datetime.now(UTC) + timedelta(seconds=30)
+    await plant.put("TI_101.PV", 70.0, source_time=late)
+    await link.poll()
+    await plant.put("TI_101.PV", 71.0, source_time=late - timedelta(seconds=20))
+    await asyncio.sleep(0.3)
+    assert link.freeze(tick()).measurements["cv.Temperature.pv"].value == 70.0
+    await link.poll()
+    assert link.freeze(tick()).measurements["cv.Temperature.pv"].value == 71.0
