@@ -72,7 +72,8 @@ class Measurement:
 
     value: None when the server sent none (a Bad status nulls the value).
     source_time: the server's SourceTimestamp (UTC, aware), None when absent.
-    received_s: monotonic time of the last delivery, by notification or by poll.
+    received_s: monotonic time of the last delivery, by notification or by poll; what is judged by
+        its age is polled at every supervision tick, since a quiet subscription proves nothing.
     status: the name of the OPC UA status code ("Good", "BadSensorFailure"...).
     """
 
@@ -308,7 +309,7 @@ class GuardReason(StrEnum):
     OUTSIDE_LIMITS = "outside the limits"
     NOT_IN_CONTROL = "not in AUTO"
     READ_ONLY = "read-only"
-    NO_MV = "no MV available"
+    EMPTY_BOX = "no room to move"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
