@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from controller.binding import Binding
     from controller.connection import Endpoint, Wanted
-    from controller.core.types import Move, Tick, WriteOutcome
+    from controller.core.types import Measurement, Move, Tick, WriteOutcome
     from controller.metrics import Metrics
     from controller.outbound import Ownership
 
@@ -82,13 +82,18 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._polled_s = NEVER
 
-    async def open(self, on_fault: Callable[[BaseException], None]) -> Failed | None:
+    async def open(
+        self,
+        on_fault: Callable[[BaseException], None],
+        admit: Callable[[Mapping[str, Measurement]], None] | None = None,
+    ) -> Failed | None:
         """Connect once, and from then on keep the connection until `close`.
 
         Returns why the server could not be used; then nothing is kept.  on_fault is called when
-        the keeping itself fails, which is a bug.
+        the keeping itself fails, which is a bug.  admit sees the first image before anything is
+        written, and may raise to end it there.
         """
-        failure = await self._connect()
+        failure = await self._connect(admit)
         if failure is not None:
             return failure
         self._keeper = asyncio.create_task(self._keep(), name="link-keeper")
@@ -120,7 +125,9 @@ class Link:
         """Seconds since the last complete poll; infinite before the first."""
         return monotonic() - self._polled_s
 
-    async def _connect(self) -> Failed | None:
+    async def _connect(
+        self, admit: Callable[[Mapping[str, Measurement]], None] | None = None
+    ) -> Failed | None:
         self._lost.clear()
         started = monotonic()
         try:
@@ -135,8 +142,14 @@ class Link:
         self._connection = connection
         self._metrics.connected.set(1)
         await self.poll()
+        if admit is not None:
+            admit(self._image.measurements())
         await self._outbound.attach(connection)
         return None
+
+    def image(self) -> Mapping[str, Measurement]:
+        """Return the process image: logical tag key -> last delivered value."""
+        return self._image.measurements()
 
     async def _keep(self) -> None:
         while True:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
 
-STAGES = ("read", "validate", "observe", "advise", "guard", "write", "commit")
+STAGES = ("read", "validate", "advise", "guard", "write")
 """Parts of a scan that are timed by themselves, in their order."""
 
 SERVICES = ("connect", "read", "write", "heartbeat", "lease", "call")
@@ -202,6 +202,15 @@ class Metrics:
             "opcua_reconnects_total", "Connections made after the first."
         )
         self.connected = self._gauge("opcua_connected", "1 while a session is open.")
+        self.journal_failing = self._gauge(
+            "journal_failing", "1 while the last attempt to write the journal failed."
+        )
+        self.journal_lost = self._gauge(
+            "journal_lost_records", "Records of this run that the journal had no room for."
+        )
+        self.journal_waiting = self._gauge(
+            "journal_waiting_records", "Records that wait for the disk."
+        )
         self.tag_quality = self._gauge(
             "tag_quality", "Quality of a tag: 2 good, 1 uncertain, 0 bad or missing.", ["tag"]
         )

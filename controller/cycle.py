@@ -1,0 +1,323 @@
+"""One scan, in a straight line; and the supervision tick, which may hold or shed but never moves.
+
+    read -> validate -> advise -> decide the mode -> guard -> write -> close the books
+
+Scan and tick take turns: neither sees the other half done.  Both decide with the same pure
+functions of `controller.core`; what is here is their order, the clock and the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from time import monotonic
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from controller.core.box import EmptyBox, accepted_targets, box_origin, move_box, no_targets
+from controller.core.conditions import Circumstances, derive, effects
+from controller.core.guard import guard, release
+from controller.core.modes import Mode, ModeState, next_mode, supervise
+from controller.core.observe import advice_request
+from controller.core.types import (
+    NOTHING_WRITTEN,
+    CycleReport,
+    GuardRefusal,
+    NotAsked,
+    NotWritten,
+    NotWrittenReason,
+    Written,
+)
+from controller.core.validate import ValidationMemory, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from controller.binding import Binding
+    from controller.core.conditions import Condition, Effects
+    from controller.core.types import (
+        F64,
+        Move,
+        Proposal,
+        Readings,
+        Snapshot,
+        Tick,
+        WriteOutcome,
+    )
+    from controller.core.validate import ValidationRules
+    from controller.requests import Failed
+    from models.runtime import AdviceRequest
+
+
+class Line(Protocol):
+    """What a cycle needs of the link."""
+
+    @property
+    def connected(self) -> bool:
+        """True while a session is open."""
+        ...
+
+    @property
+    def lease_held(self) -> bool:
+        """True where no lease is needed, or this session holds it."""
+        ...
+
+    async def poll(self) -> Failed | None:
+        """Read the process image."""
+        ...
+
+    def freeze(self, tick: Tick) -> Snapshot:
+        """Return the process image of this instant."""
+        ...
+
+    async def write(self, move: Move) -> WriteOutcome:
+        """Write one move."""
+        ...
+
+    async def shed(self, reason: str) -> Failed | None:
+        """Hand the MVs back to the DCS."""
+        ...
+
+
+class Adviser(Protocol):
+    """What a cycle needs of the advisor."""
+
+    def propose(self, request: AdviceRequest, deadline_s: float) -> Proposal:
+        """Answer, or say why not."""
+        ...
+
+
+class Stopwatch:
+    """Seconds by stage; each call of `lap` closes the stage that ran since the last."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.started_s = self._last = clock()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Close a stage."""
+        now = self._clock()
+        self._laps[stage] = now - self._last
+        self._last = now
+
+    @property
+    def laps(self) -> MappingProxyType[str, float]:
+        """Stage -> seconds."""
+        return MappingProxyType(dict(self._laps))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the start to the end of the last stage."""
+        return self._last - self.started_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """What one supervision tick found and did."""
+
+    utc: datetime
+    before: ModeState
+    after: ModeState
+    conditions: tuple[Condition, ...]
+
+
+class Cycle:
+    """The state of one controller between its scans, and the two things that change it."""
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        adviser: Adviser,
+        binding: Binding,
+        rules: ValidationRules,
+        surroundings: Callable[[], Circumstances],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """surroundings: what is known outside the scan (read-only, stopping, journal)."""
+        self._line = line
+        self._adviser = adviser
+        self._binding = binding
+        self._rules = rules
+        self._surroundings = surroundings
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._memory = ValidationMemory()
+        self._outcome: WriteOutcome = NOTHING_WRITTEN
+        self._last: F64 = no_targets(len(binding.mvs))
+        self._release_due = False
+        self.state = ModeState()
+
+    @property
+    def release_due(self) -> bool:
+        """True while the DCS has not been told yet that this controller has let go.
+
+        The heartbeat must stand still then, so that the DCS sheds by itself.
+        """
+        return self._release_due
+
+    # ------------------------------------------------------------------ scan
+
+    async def scan(self, tick: Tick) -> CycleReport:
+        """Run one scan; tick.budget_s counts from tick.started_s."""
+        async with self._turn:
+            return await self._scan(tick)
+
+    async def _scan(self, tick: Tick) -> CycleReport:
+        watch = Stopwatch(self._clock)
+        snapshot = await self._read(tick)
+        watch.lap("read")
+        readings, self._memory = validate(snapshot, self._binding, self._rules, self._memory)
+        watch.lap("validate")
+        around = self._around()
+        origin = box_origin(self.state, readings, self._last, read_only=around.read_only)
+        proposal = self._propose(readings, origin, tick.started_s + tick.budget_s)
+        watch.lap("advise")
+        before = self.state
+        found = self._found(readings, proposal, around)
+        self.state = next_mode(before, found, readings.handshake.operator)
+        move = self._move(before, proposal, readings, origin, around)
+        watch.lap("guard")
+        outcome = await self._write(move, readings)
+        watch.lap("write")
+        self._close(move, outcome, readings)
+        return CycleReport(
+            tick=tick,
+            utc=snapshot.utc,
+            before=before,
+            after=self.state,
+            readings=readings,
+            proposal=proposal,
+            move=move,
+            outcome=outcome,
+            conditions=tuple(finding.condition for finding in found.findings),
+            duration_s=watch.elapsed_s,
+            deadline_s=tick.budget_s,
+            stage_s=watch.laps,
+        )
+
+    async def _read(self, tick: Tick) -> Snapshot:
+        """The image of this instant; when it could not be polled it is not of this instant."""
+        failure = await self._line.poll()
+        snapshot = self._line.freeze(tick)
+        return snapshot if failure is None else replace(snapshot, connected=False)
+
+    def _propose(self, readings: Readings, origin: F64, deadline_s: float) -> Proposal:
+        """Ask in every mode: the model's memory must be current when AUTO is entered."""
+        if not readings.usable:
+            return NotAsked(reason="a value that the model needs must not be used")
+        box = move_box(readings, origin)
+        if isinstance(box, EmptyBox):
+            return NotAsked(reason=f"{self._binding.mvs[box.mv].name}: {box.detail}")
+        request = advice_request(readings, box, freeze=self.state.mode is not Mode.AUTO)
+        return self._adviser.propose(request, deadline_s)
+
+    def _move(
+        self,
+        before: ModeState,
+        proposal: Proposal,
+        readings: Readings,
+        origin: F64,
+        around: Circumstances,
+    ) -> Move | GuardRefusal | None:
+        """What to write: the certified move in AUTO, a release on leaving, else nothing."""
+        if self.state.mode is Mode.AUTO:
+            return guard(proposal, readings, origin, state=self.state, read_only=around.read_only)
+        if before.in_control and not self.state.in_control:
+            return release(len(self._binding.mvs))
+        return None
+
+    async def _write(self, move: Move | GuardRefusal | None, readings: Readings) -> WriteOutcome:
+        if move is None:
+            return NOTHING_WRITTEN
+        if isinstance(move, GuardRefusal):
+            return NotWritten(reason=NotWrittenReason.GUARD, detail=f"{move.reason}: {move.detail}")
+        if not move.request:
+            return await self._release(move, readings)
+        return await self._line.write(move)
+
+    def _close(
+        self, move: Move | GuardRefusal | None, outcome: WriteOutcome, readings: Readings
+    ) -> None:
+        self._outcome = outcome
+        self._last = accepted_targets(
+            self._last,
+            None if isinstance(move, GuardRefusal) else move,
+            outcome,
+            state=self.state,
+            readings=readings,
+            target_keys=[mv.target_key for mv in self._binding.mvs],
+        )
+
+    # ------------------------------------------------------------------ supervision
+
+    async def supervise(self, tick: Tick, *, poll: bool) -> Supervision:
+        """Look between scans; hold, shed or release at once.
+
+        poll: read the image first, because the last scan is too long ago.
+        """
+        async with self._turn:
+            if poll:
+                await self._line.poll()
+            snapshot = self._line.freeze(tick)
+            readings, _ = validate(snapshot, self._binding, self._rules, self._memory)
+            found = self._found(readings, None, self._around())
+            before = self.state
+            self.state = supervise(before, found, readings.handshake.operator)
+            if self._release_due or (before.in_control and not self.state.in_control):
+                await self._release(release(len(self._binding.mvs)), readings)
+                self._last = no_targets(len(self._binding.mvs))
+            return Supervision(
+                utc=snapshot.utc,
+                before=before,
+                after=self.state,
+                conditions=tuple(finding.condition for finding in found.findings),
+            )
+
+    async def stop(self, reason: str) -> Failed | None:
+        """End in order: hand the MVs back if this controller has them, and stay out of AUTO."""
+        async with self._turn:
+            in_control, self.state = self.state.in_control, ModeState(mode=Mode.SHED, reason=reason)
+            self._last = no_targets(len(self._binding.mvs))
+            return await self._line.shed(reason) if in_control or self._release_due else None
+
+    # ------------------------------------------------------------------ shared
+
+    def _around(self) -> Circumstances:
+        around = self._surroundings()
+        lost = self._line.connected and not self._line.lease_held and not around.read_only
+        return replace(around, lease_lost=around.lease_lost or lost)
+
+    def _found(
+        self, readings: Readings, proposal: Proposal | None, around: Circumstances
+    ) -> Effects:
+        return effects(
+            derive(
+                readings,
+                state=self.state,
+                proposal=proposal,
+                last=self._outcome,
+                last_target=self._last,
+                around=around,
+            )
+        )
+
+    async def _release(self, move: Move, readings: Readings) -> WriteOutcome:
+        """Let go: by APC.Shed with the reason on a shed, else by withdrawing Request."""
+        if self.state.mode is Mode.SHED and readings.handshake.active is not False:
+            failure = await self._line.shed(self.state.reason)
+            outcome: WriteOutcome = (
+                Written()
+                if failure is None
+                else NotWritten(reason=NotWrittenReason.REJECTED, detail=failure.detail)
+            )
+        else:
+            outcome = await self._line.write(move)
+        nothing = NotWrittenReason.NOTHING_TO_WRITE
+        done = isinstance(outcome, Written) or (
+            isinstance(outcome, NotWritten) and outcome.reason is nothing
+        )
+        self._release_due = not done
+        return outcome

@@ -1,0 +1,61 @@
+"""What is done beside the scans and off their path: refresh slow metrics, watch the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.core.types import Quality
+from controller.logs import logger
+
+if TYPE_CHECKING:
+    from controller.journal import Journal
+    from controller.link import Link
+    from controller.metrics import Metrics
+    from controller.reporting import Reporter
+    from controller.timing import GridPoint
+
+PERIOD_S = 1.0
+
+_LEVELS = {Quality.GOOD: 2.0, Quality.UNCERTAIN: 1.0, Quality.BAD: 0.0}
+
+
+class Housekeeping:
+    """One pass a second: tag quality and age, health of the journal."""
+
+    def __init__(
+        self, *, link: Link, metrics: Metrics, journal: Journal, reporter: Reporter
+    ) -> None:
+        self._link = link
+        self._metrics = metrics
+        self._journal = journal
+        self._reporter = reporter
+        self._log = logger("housekeeping")
+        self._failing = False
+
+    async def run(self, _point: GridPoint) -> None:
+        """Do one pass; a coroutine because the scheduler runs coroutines on the event loop."""
+        self._tags()
+        self._health()
+
+    def _tags(self) -> None:
+        """Judged quality where the last scan judged the tag, the server's word elsewhere."""
+        report = self._reporter.last
+        judged = report.readings.quality if report is not None else {}
+        connected = self._link.connected
+        for tag, held in self._link.image().items():
+            quality = judged.get(tag, held.quality) if connected else Quality.BAD
+            self._metrics.tag_quality.labels(tag).set(_LEVELS[quality])
+            if held.source_time is not None:
+                stamp = held.source_time.timestamp()
+                self._metrics.tag_source_time.labels(tag).set(stamp)
+
+    def _health(self) -> None:
+        health = self._journal.health()
+        self._metrics.journal_failing.set(health.failing)
+        self._metrics.journal_lost.set(health.lost)
+        self._metrics.journal_waiting.set(health.waiting)
+        if health.failing and not self._failing:
+            self._log.error("journal_failing", error=health.error, waiting=health.waiting)
+        if self._failing and not health.failing:
+            self._log.info("journal_writes_again", lost=health.lost)
+        self._failing = health.failing

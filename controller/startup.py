@@ -1,0 +1,203 @@
+"""Everything that is read and checked before the plant is touched.
+
+`prepare` loads settings, tags and bundle and joins them; any fault ends here, with nothing written
+and nothing connected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from controller.binding import bind
+from controller.connection import Endpoint, Wanted
+from controller.core.modes import Mode
+from controller.core.types import OperatorMode
+from controller.core.validate import ValidationRules
+from controller.errors import ConfigError
+from controller.link import LinkOptions
+from controller.metrics import Labelling
+from controller.outbound import WRITTEN_KEYS, Ownership
+from controller.reporting import OUTCOMES, REFUSALS
+from controller.settings import read_password
+from controller.tags import load_tags
+from models.bundle import MANIFEST, BundleError, default_bundle, sha256
+from models.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from controller.binding import Binding
+    from controller.core.types import Measurement
+    from controller.settings import Settings
+    from controller.tags import Tags
+
+SHORTEST_PUBLISHING_S = 0.1
+LONGEST_PUBLISHING_S = 1.0
+
+PERIOD_TOLERANCE = 1e-3
+"""Relative difference of period x speed from the sample time that still counts as equal."""
+
+SPEED = "clock.speed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that a controller is made of, checked and joined; nothing is open yet."""
+
+    settings: Settings
+    tags: Tags
+    tags_file: Path
+    bundle: Path
+    manifest_sha256: str
+    runtime: Runtime
+    binding: Binding
+    password: str | None
+
+    @property
+    def read_only(self) -> bool:
+        """True when nothing at all may be written to the plant."""
+        return self.settings.mode.read_only
+
+    @property
+    def rules(self) -> ValidationRules:
+        """How values are doubted."""
+        manifest = self.runtime.manifest
+        return ValidationRules(
+            sample_time_s=manifest.sample_time_s,
+            max_gap_s=manifest.max_gap_s,
+            heartbeat_limit_s=self.settings.scan.heartbeat_limit_s,
+            stand_in=OperatorMode(self.settings.mode.operator_mode),
+        )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to connect, and as whom."""
+        server = self.settings.server
+        return Endpoint(
+            url=server.url,
+            user=server.user,
+            password=self.password,
+            connect_timeout_s=server.connect_timeout_s,
+        )
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a session must offer.  What is only written is not read."""
+        references = self.tags.references()
+        only_written = {
+            key for key in references if key.startswith("diagnostics.") or key == WRITTEN_KEYS[0]
+        }
+        targets = {mv.target_key for mv in self.binding.mvs}
+        written = only_written | targets | (set(WRITTEN_KEYS) & set(references))
+        tick = self.settings.scan.supervision_s
+        return Wanted(
+            references=references,
+            methods=self.tags.methods(),
+            read=[key for key in references if key not in only_written],
+            written=[] if self.read_only else [key for key in references if key in written],
+            publishing_s=min(max(tick / 2.0, SHORTEST_PUBLISHING_S), LONGEST_PUBLISHING_S),
+        )
+
+    @property
+    def link_options(self) -> LinkOptions:
+        """How the link behaves; a read and a write together fit into one period."""
+        server, scan = self.settings.server, self.settings.scan
+        return LinkOptions(
+            read_only=self.read_only,
+            request_timeout_s=min(server.request_timeout_s, 0.5 * scan.period_s),
+            reconnect_max_s=server.reconnect_max_s,
+            ownership=Ownership(owner=server.owner, lease_ttl_s=server.lease_ttl_s),
+        )
+
+    @property
+    def labelling(self) -> Labelling:
+        """Everything that names a series of the metrics."""
+        manifest, scan = self.runtime.manifest, self.settings.scan
+        return Labelling(
+            cvs=[(cv.name, cv.unit) for cv in manifest.cvs],
+            mvs=[(mv.name, mv.unit) for mv in manifest.mvs],
+            tags=list(self.wanted.read),
+            modes=[mode.value for mode in Mode],
+            outcomes=OUTCOMES,
+            refusals=[str(reason) for reason in REFUSALS],
+            period_s=scan.period_s,
+            deadline_s=scan.deadline_s,
+            version=version("trimtab"),
+            model_name=manifest.name,
+            model_version=manifest.version,
+            model_sha256=self.manifest_sha256,
+        )
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Load and join everything.  Raises ConfigError (exit 2) or BundleError (exit 3)."""
+    tags = load_tags(settings.tags.path)
+    bundle = settings.bundle.path or default_bundle()
+    digest = _pinned(bundle, settings.bundle.manifest_sha256)
+    runtime = Runtime.load(bundle)
+    return Prepared(
+        settings=settings,
+        tags=tags,
+        tags_file=settings.tags.path,
+        bundle=bundle,
+        manifest_sha256=digest,
+        runtime=runtime,
+        binding=bind(tags, runtime.manifest, file=settings.tags.path),
+        password=_password(settings),
+    )
+
+
+def _password(settings: Settings) -> str | None:
+    secret = read_password(settings)
+    if secret is None and settings.server.user is not None:
+        raise ConfigError(
+            file="settings", key="server.password_file", received="nothing",
+            allowed=f'a password for the user "{settings.server.user}"',
+            action="set server.password_file or TRIMTAB_PASSWORD; "
+            "leave server.user out to connect without a user",
+        )  # fmt: skip
+    return None if secret is None else secret.get_secret_value()
+
+
+def _pinned(bundle: Path, pin: str | None) -> str:
+    """Digest of the manifest.  Raises BundleError when it is not the pinned one."""
+    manifest = bundle / MANIFEST
+    digest = sha256(manifest) if manifest.is_file() else ""
+    if pin is not None and digest and digest != pin:
+        raise BundleError(
+            f"{manifest}: sha256 is {digest}, but [bundle] manifest_sha256 pins {pin}; "
+            "restore the pinned bundle, or change the pin on purpose"
+        )
+    return digest
+
+
+def check_period(prepared: Prepared, image: Mapping[str, Measurement]) -> str | None:
+    """Why the scan period does not fit sample time and plant speed; None when it does."""
+    held = image.get(SPEED)
+    speed = held.value if held is not None else 1.0
+    if isinstance(speed, str | None):
+        return "clock.speed cannot be read"
+    wanted = prepared.runtime.manifest.sample_time_s
+    period = prepared.settings.scan.period_s
+    if abs(period * speed - wanted) <= PERIOD_TOLERANCE * wanted:
+        return None
+    return (
+        f"scan.period_s = {period:g} at {speed:g} times real time samples every "
+        f"{period * speed:g} s of plant time; the model needs {wanted:g} s: "
+        f"set scan.period_s = {wanted / speed:g}"
+        if speed > 0
+        else f"the plant's clock stands still (speed {speed:g})"
+    )
+
+
+def admit(prepared: Prepared, file: Path | str, image: Mapping[str, Measurement]) -> None:
+    """Refuse a scan period that does not fit.  Raises ConfigError."""
+    problem = check_period(prepared, image)
+    if problem is not None:
+        raise ConfigError(
+            file=file, key="scan.period_s", received=prepared.settings.scan.period_s,
+            allowed="the model's sample time divided by the plant's speed", action=problem,
+        )  # fmt: skip
