@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 EXIT_CONFIGURATION = 2
+EXIT_PLANT = 4
 _LONGEST_VALUE = 80
 
 
@@ -55,6 +56,12 @@ class ConfigError(Exception):
             lines.append("also wrong in this file:")
             lines.extend(f"  {line}" for line in self.more)
         return "\n".join(lines)
+
+
+class PlantRefusedError(Exception):
+    """The plant cannot be used as configured; the message says why and what to do (exit code 4)."""
+
+    exit_code = EXIT_PLANT
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

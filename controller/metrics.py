@@ -233,6 +233,7 @@ class MetricsServer:
         served: tuple[WSGIServer, Thread] = serve_registry(port, addr=host, registry=registry)
         self._server, self._thread = served
         self.port: int = self._server.server_port
+        self.url = f"http://{host}:{self.port}/metrics"
 
     def close(self) -> None:
         """Stop serving and free the port."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from controller.binding import bind
 from controller.connection import Endpoint, Wanted
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from controller.core.types import Measurement
     from controller.settings import Settings
     from controller.tags import Tags
+
+Image: TypeAlias = "Mapping[str, Measurement]"
 
 SHORTEST_PUBLISHING_S = 0.1
 LONGEST_PUBLISHING_S = 1.0
@@ -174,7 +176,7 @@ def _pinned(bundle: Path, pin: str | None) -> str:
     return digest
 
 
-def check_period(prepared: Prepared, image: Mapping[str, Measurement]) -> str | None:
+def check_period(prepared: Prepared, image: Image) -> str | None:
     """Why the scan period does not fit sample time and plant speed; None when it does."""
     held = image.get(SPEED)
     speed = held.value if held is not None else 1.0
@@ -193,7 +195,7 @@ def check_period(prepared: Prepared, image: Mapping[str, Measurement]) -> str | 
     )
 
 
-def admit(prepared: Prepared, file: Path | str, image: Mapping[str, Measurement]) -> None:
+def admit(prepared: Prepared, file: Path | str, image: Image) -> None:
     """Refuse a scan period that does not fit.  Raises ConfigError."""
     problem = check_period(prepared, image)
     if problem is not None:

@@ -1,0 +1,216 @@
+"""`trimtab`: run or shadow a plant, check a configuration, browse a server, read the journal.
+
+Exit codes: 0 done, 2 configuration, 3 artefact refused, 4 plant refused.  Heavy modules are
+imported by the commands that need them, so that `--help` is quick.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.errors import ConfigError, PlantRefusedError
+from models.bundle import BundleError
+
+EXIT_ARTEFACT = 3
+
+main = typer.Typer(
+    name="trimtab",
+    help="Supervisory controller over OPC UA: a policy learned offline, corrected with a "
+    "certificate on every scan.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+tags = typer.Typer(help="Find out which nodes a server has.", no_args_is_help=True)
+journal = typer.Typer(help="Read the audit record of a controller.", no_args_is_help=True)
+main.add_typer(tags, name="tags")
+main.add_typer(journal, name="journal")
+
+Config = Annotated[
+    Path | None,
+    typer.Option(help="Settings, such as config/controller.toml; default: the ones that ship"),
+]
+TagsFile = Annotated[
+    Path | None, typer.Option("--tags", help="tags.toml; default: what [tags] path names")
+]
+Bundle = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the model; default: [bundle] path, or the shipped one"),
+]
+Url = Annotated[str | None, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")]
+User = Annotated[str | None, typer.Option(help="User name on the server")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(help="File of mode 0600 with the password; or set TRIMTAB_PASSWORD")
+]
+
+
+@main.command()
+def run(
+    *,
+    config: Config = None,
+    tags_file: TagsFile = None,
+    bundle: Bundle = None,
+    url: Url = None,
+) -> None:
+    """Control the plant until Ctrl-C, which hands the MVs back to the DCS first.
+
+    AUTO begins when the operator selects it in the DCS, never by itself.
+    """
+    _serve(config, {"tags": tags_file, "bundle": bundle, "url": url})
+
+
+@main.command()
+def shadow(
+    *,
+    config: Config = None,
+    tags_file: TagsFile = None,
+    bundle: Bundle = None,
+    url: Url = None,
+) -> None:
+    """Compute and record everything and write nothing at all, on any OPC UA server."""
+    _serve(config, {"tags": tags_file, "bundle": bundle, "url": url}, read_only=True)
+
+
+@main.command()
+def check(
+    *,
+    config: Config = None,
+    tags_file: TagsFile = None,
+    bundle: Bundle = None,
+    url: Url = None,
+) -> None:
+    """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing."""
+    with _faults_as_exit_codes():
+        from controller.check import check_plant  # noqa: PLC0415
+
+        file, settings = _settings(config, {"tags": tags_file, "bundle": bundle, "url": url})
+        code = asyncio.run(check_plant(settings, file))
+    raise typer.Exit(code)
+
+
+@tags.command("browse")
+def browse(
+    *,
+    url: Annotated[str, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")],
+    user: User = None,
+    password_file: PasswordFile = None,
+    bundle: Bundle = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file")] = False,
+    depth: Annotated[int, typer.Option(min=1, max=50, help="Deepest level below Objects")] = 12,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most variables listed")] = 5000,
+) -> None:
+    """List a server's variables and propose a tags.toml to edit."""
+    with _faults_as_exit_codes():
+        from controller.browse import Limits, browse_to  # noqa: PLC0415
+
+        asyncio.run(
+            browse_to(
+                url=url,
+                user=user,
+                password_file=password_file,
+                bundle=bundle,
+                out=out,
+                force=force,
+                limits=Limits(depth=depth, variables=limit),
+            )
+        )
+
+
+@journal.command("show")
+def show(
+    *,
+    db: Annotated[Path, typer.Option(help="The journal's file")] = Path("runs/journal.db"),
+    run_number: Annotated[int | None, typer.Option("--run", help="Default: the last")] = None,
+    scan: Annotated[int | None, typer.Option(help="One scan, whole, as JSON")] = None,
+    tail: Annotated[int, typer.Option(min=1, help="How many of the last scans")] = 20,
+    events: Annotated[bool, typer.Option("--events", help="Operator's acts, modes, stops")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Compute every scan again and compare every bit")
+    ] = False,
+    bundle: Bundle = None,
+) -> None:
+    """Show the last scans, one scan, the events; verify the chain; replay a run."""
+    with _faults_as_exit_codes():
+        from controller.journal_view import View, show_journal  # noqa: PLC0415
+
+        view = View(
+            run=run_number,
+            scan=scan,
+            tail=tail,
+            events=events,
+            verify=verify,
+            replay=replay,
+            bundle=bundle,
+        )
+        code = show_journal(db, view)
+    raise typer.Exit(code)
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415
+
+    typer.echo(f"trimtab {installed('trimtab')}")
+
+
+def _serve(config: Path | None, given: dict[str, Any], *, read_only: bool = False) -> None:
+    with _faults_as_exit_codes():
+        from controller.logs import configure  # noqa: PLC0415
+        from controller.service import Service  # noqa: PLC0415
+        from controller.startup import prepare  # noqa: PLC0415
+
+        file, settings = _settings(config, given, read_only=read_only)
+        configure(level=settings.log.level, fmt=settings.log.format)
+        prepared = prepare(settings)
+
+        async def serve() -> int:
+            return await Service(prepared, file).run()
+
+        code = asyncio.run(serve())
+    raise typer.Exit(code)
+
+
+def _settings(
+    config: Path | None, given: dict[str, Any], *, read_only: bool = False
+) -> tuple[Path, Any]:
+    """Load the settings; what the command line gives wins over the environment and the file."""
+    from controller.settings import default_config_dir, load_settings  # noqa: PLC0415
+
+    file = config if config is not None else default_config_dir() / "controller.toml"
+    overrides: dict[str, Any] = {}
+    for key, value in (("tags", given["tags"]), ("bundle", given["bundle"])):
+        if value is not None:
+            overrides[key] = {"path": value.expanduser().absolute()}
+    if given["url"] is not None:
+        overrides["server"] = {"url": given["url"]}
+    if read_only:
+        overrides["mode"] = {"read_only": True}
+    return file, load_settings(file, overrides)
+
+
+@contextmanager
+def _faults_as_exit_codes() -> Iterator[None]:
+    """Print expected faults as a message; end with their exit code, without a traceback."""
+    try:
+        yield
+    except BundleError as error:
+        _complain(error)
+        raise typer.Exit(EXIT_ARTEFACT) from None
+    except (ConfigError, PlantRefusedError) as error:
+        _complain(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _complain(error: Exception) -> None:
+    typer.echo(f"trimtab: {error}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""One controller as a running service: built, started, supervised, ended in order.
+
+Two jobs share the work: the scan, at the model's sample time, and the supervision tick, which beats
+the heartbeat while the last complete scan is younger than 1.5 periods.  When anything unexpected
+happens the scans stop, the plant is told or, failing that, notices the heartbeat, and its own PI
+takes the MVs back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import sdnotify
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from controller import startup
+from controller.advisor import Advisor
+from controller.core.conditions import Circumstances
+from controller.core.types import Tick
+from controller.cycle import Cycle
+from controller.errors import ConfigError, PlantRefusedError
+from controller.housekeeping import PERIOD_S, Housekeeping
+from controller.journal import Event, Journal, RunInfo
+from controller.link import MISSING_NODES, Link
+from controller.logs import logger, scan_bound
+from controller.metrics import Metrics, MetricsServer
+from controller.reporting import Reporter
+from controller.requests import NO_CONNECTION, TIMEOUT
+from controller.timing import GridJob
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from controller.requests import Failed
+    from controller.startup import Prepared
+    from controller.timing import GridPoint
+
+FRESH_PERIODS = 1.5
+"""The last complete scan must be younger than this many periods for the heart to beat."""
+
+POLL_SHARE = 0.9
+"""A tick polls by itself when the last poll is older than this share of a tick."""
+
+STOPPED = "controller stopped"
+EXIT_OK, EXIT_FAULT = 0, 1
+
+
+Job: TypeAlias = "Callable[[GridPoint], Awaitable[None]]"
+
+
+class Announcer(Protocol):
+    """Tells the service manager how it goes."""
+
+    def notify(self, state: str) -> None:
+        """Send one line of the sd_notify protocol."""
+        ...
+
+
+class Service:
+    """One controller from `run` to its end; use once."""
+
+    def __init__(self, prepared: Prepared, config_file: Path) -> None:
+        self._prepared = prepared
+        self._config_file = config_file
+        self._log = logger("service")
+        self._metrics = Metrics(prepared.labelling)
+        self._stop = asyncio.Event()
+        self._stop_reason = STOPPED
+        self._fault: BaseException | None = None
+        self._scans = 0
+        self._completed_s = float("-inf")
+        self._reported = -1
+        self._announcer = _announcer()
+        self._link = Link(
+            endpoint=prepared.endpoint,
+            wanted=prepared.wanted,
+            binding=prepared.binding,
+            options=prepared.link_options,
+            metrics=self._metrics,
+        )
+
+    async def run(self) -> int:
+        """Run until a signal or a fault; return the exit code.
+
+        Raises ConfigError and PlantRefusedError while starting; nothing stays open then.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        server = self._serve_metrics()
+        try:
+            journal = self._open_journal()
+            try:
+                return await self._connected(journal, server)
+            finally:
+                health = await asyncio.to_thread(journal.close)
+                if health.lost or health.waiting:
+                    self._log.error("journal_incomplete", lost=health.lost, error=health.error)
+        finally:
+            if server is not None:
+                server.close()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _connected(self, journal: Journal, server: MetricsServer | None) -> int:
+        failure = await self._link.open(self._failed, self._admit)
+        if failure is not None:
+            raise PlantRefusedError(explain(failure, self._prepared))
+        try:
+            return await self._operate(journal, server)
+        finally:
+            await self._link.close()
+
+    async def _operate(self, journal: Journal, server: MetricsServer | None) -> int:
+        """Build what is left, start the jobs, wait for the end, and end in order."""
+        prepared, record = self._prepared, journal.record
+        reporter = Reporter(
+            metrics=self._metrics,
+            binding=prepared.binding,
+            spans=[cv.high - cv.low for cv in prepared.runtime.manifest.cvs],
+            record=record,
+        )
+        cycle = Cycle(
+            line=self._link,
+            adviser=Advisor(prepared.runtime),
+            binding=prepared.binding,
+            rules=prepared.rules,
+            surroundings=partial(self._surroundings, journal),
+        )
+        keeping = Housekeeping(
+            link=self._link, metrics=self._metrics, journal=journal, reporter=reporter
+        )
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        scan_s, tick_s = prepared.settings.scan.period_s, prepared.settings.scan.supervision_s
+        work: dict[str, tuple[float, Job]] = {
+            "scan": (scan_s, partial(self._scan, cycle, reporter, server)),
+            "supervision": (tick_s, partial(self._supervise, cycle, reporter)),
+            "housekeeping": (PERIOD_S, keeping.run),
+        }
+        jobs = {
+            name: GridJob(scheduler, name, period, partial(self._guarded, job))
+            for name, (period, job) in work.items()
+        }
+        record(Event(kind="start", utc=datetime.now(UTC), detail={"url": prepared.endpoint.url}))
+        scheduler.start()
+        gc.collect()
+        gc.freeze()
+        _start(jobs, scan_s, tick_s)
+        try:
+            await self._stop.wait()
+        finally:
+            for job in jobs.values():
+                job.stop()
+            code = await self._end(cycle, journal)
+            scheduler.shutdown(wait=False)
+            await asyncio.sleep(0)
+            gc.unfreeze()
+        return code
+
+    async def _end(self, cycle: Cycle, journal: Journal) -> int:
+        """Hand the MVs back and say why the run ended."""
+        self._announce("STOPPING=1")
+        before = cycle.state
+        failure = await cycle.stop(self._stop_reason)
+        if failure is not None:
+            self._log.error("shed_not_confirmed", reason=failure.detail)
+        detail = {"reason": self._stop_reason, "mode": before.mode.value, "scans": self._scans}
+        journal.record(Event(kind="stop", utc=datetime.now(UTC), detail=detail))
+        self._log.info("stopped", **detail)
+        return EXIT_OK if self._fault is None else EXIT_FAULT
+
+    # ------------------------------------------------------------------ jobs
+
+    async def _guarded(self, work: Job, point: GridPoint) -> None:
+        """Run one job; whatever it raises is a bug, and ends the service with a shed."""
+        try:
+            await work(point)
+        except Exception as error:  # noqa: BLE001 - the one place; see the module's docstring
+            self._failed(error)
+
+    async def _scan(
+        self, cycle: Cycle, reporter: Reporter, server: MetricsServer | None, point: GridPoint
+    ) -> None:
+        scan = self._prepared.settings.scan
+        deadline = point.planned_s + scan.deadline_s
+        tick = Tick(
+            scan_id=self._scans,
+            due_s=point.planned_s,
+            started_s=point.started_s,
+            budget_s=max(0.0, deadline - point.started_s),
+            skipped=point.skipped,
+        )
+        with scan_bound(tick.scan_id):
+            report = await cycle.scan(tick)
+            self._scans += 1
+            self._completed_s = asyncio.get_running_loop().time()
+            reporter.scan(report)
+        if self._scans == 1:
+            self._ready(server)
+
+    async def _supervise(self, cycle: Cycle, reporter: Reporter, point: GridPoint) -> None:
+        scan = self._prepared.settings.scan
+        tick = Tick(
+            scan_id=self._scans,
+            due_s=point.planned_s,
+            started_s=point.started_s,
+            budget_s=scan.supervision_s,
+        )
+        stale = self._link.poll_age_s > POLL_SHARE * scan.supervision_s
+        seen = await cycle.supervise(tick, poll=stale)
+        reporter.transition(seen.before, seen.after, seen.conditions, seen.utc)
+        age = asyncio.get_running_loop().time() - self._completed_s
+        fresh = age < FRESH_PERIODS * scan.period_s and not self._stop.is_set()
+        if fresh:
+            self._announce("WATCHDOG=1")
+        news = reporter.diagnostics() if self._scans != self._reported else {}
+        self._reported = self._scans
+        await self._link.beat(news, alive=fresh and not cycle.release_due)
+
+    # ------------------------------------------------------------------ surroundings
+
+    def _surroundings(self, journal: Journal) -> Circumstances:
+        return Circumstances(
+            read_only=self._prepared.read_only,
+            stopping=self._stop.is_set(),
+            journal_failed=journal.health().failing,
+            shed_on_journal=self._prepared.settings.journal.on_failure == "shed",
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        """End the service because of a bug, with the cause in the log."""
+        if self._fault is None:
+            self._fault = error
+            self._stop_reason = f"controller fault: {type(error).__name__}"
+            self._log.error("fault", error=str(error), exc_info=error)
+        self._stop.set()
+
+    def _admit(self, image: startup.Image) -> None:
+        """Refuse a scan period that does not fit; a read-only controller only says so."""
+        if not self._prepared.read_only:
+            startup.admit(self._prepared, self._config_file, image)
+        elif (problem := startup.check_period(self._prepared, image)) is not None:
+            self._log.warning("scan_period", problem=problem)
+
+    def _ready(self, server: MetricsServer | None) -> None:
+        """Say, once, that the controller works: to the service manager and to the user."""
+        self._announce("READY=1")
+        prepared, scan = self._prepared, self._prepared.settings.scan
+        what = "shadowing (read-only)" if prepared.read_only else "controlling"
+        metrics = f", metrics at {server.url}" if server is not None else ""
+        sys.stdout.write(
+            f"trimtab ready: {what} {prepared.endpoint.url}, "
+            f"a scan every {scan.period_s:g} s{metrics}\n"
+        )
+        sys.stdout.flush()
+
+    def _announce(self, state: str) -> None:
+        if self._announcer is not None:
+            self._announcer.notify(state)
+
+    # ------------------------------------------------------------------ resources
+
+    def _serve_metrics(self) -> MetricsServer | None:
+        wanted = self._prepared.settings.metrics
+        if not wanted.enabled:
+            return None
+        try:
+            return MetricsServer(self._metrics.registry, wanted.host, wanted.port)
+        except OSError as error:
+            raise ConfigError(
+                file=self._config_file, key="metrics.port", received=wanted.port,
+                allowed="a free port, or 0 for any",
+                action=f"choose another port or end the program that has it ({error.strerror})",
+            ) from None  # fmt: skip
+
+    def _open_journal(self) -> Journal:
+        prepared = self._prepared
+        settings = prepared.settings.journal
+        files = (self._config_file, prepared.tags_file)
+        info = RunInfo(
+            host=socket.gethostname(),
+            versions={
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("trimtab", "asyncua", "numpy")},
+            },
+            bundle=str(prepared.bundle),
+            manifest_sha256=prepared.manifest_sha256,
+            config={path.name: path.read_text(encoding="utf-8") for path in files},
+        )
+        return Journal.open(settings.path, info, queue_records=settings.queue_records)
+
+
+def _start(jobs: dict[str, GridJob], scan_s: float, tick_s: float) -> None:
+    """Scan at once, then on the grid; ticks fall between scans, housekeeping beside both."""
+    now = asyncio.get_running_loop().time()
+    jobs["scan"].start(now - scan_s)
+    jobs["supervision"].start(now - 0.5 * tick_s)
+    jobs["housekeeping"].start(now - 0.25 * tick_s)
+
+
+def _announcer() -> Announcer | None:
+    """Return the service manager's notifier; None when nobody listens."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    notifier: Announcer = sdnotify.SystemdNotifier()
+    return notifier
+
+
+def explain(failure: Failed, prepared: Prepared) -> str:
+    """Say why a server cannot be used and what to do, for the person at the terminal."""
+    url, user = prepared.endpoint.url, prepared.endpoint.user
+    if failure.status == MISSING_NODES:
+        return (
+            f"{url} lacks nodes that {prepared.tags_file} names:\n{failure.detail}\n"
+            f"correct them; `trimtab tags browse --url {url}` lists what the server has"
+        )
+    if failure.status in {"BadUserAccessDenied", "BadIdentityTokenRejected"}:
+        who = f'the user "{user}" or its password' if user else "a session without a user"
+        return (
+            f"{url} refuses {who} ({failure.status}); correct [server] user and password_file, "
+            "or have the account added on the server"
+        )
+    if failure.status == TIMEOUT:
+        return (
+            f"{url} does not answer within {prepared.endpoint.connect_timeout_s:g} s; check that "
+            "the server runs and is reachable, or raise [server] connect_timeout_s"
+        )
+    if failure.status == NO_CONNECTION:
+        return f"no OPC UA server at {url} ({failure.detail}); start it, or correct [server] url"
+    return f"{url} cannot be used: {failure.status}: {failure.detail}"
