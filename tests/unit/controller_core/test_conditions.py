@@ -1,0 +1,245 @@
+"""What is found in a scan, condition by condition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controller.core.conditions import (
+    OVERRIDE_LIMIT_S,
+    TABLE,
+    Circumstances,
+    Condition,
+    Effect,
+    derive,
+    effects,
+)
+from controller.core.modes import Mode, ModeState
+from controller.core.types import (
+    NOTHING_WRITTEN,
+    Advised,
+    Fault,
+    Faulted,
+    FaultKind,
+    Handshake,
+    Late,
+    NotAsked,
+    NotWritten,
+    NotWrittenReason,
+    OperatorMode,
+    Partial,
+    Refused,
+    WriteFailure,
+    Written,
+    flags,
+    vector,
+)
+from controller.testing import plain_advice, plain_limits, plain_readings
+from models.runtime import Refusal, RefusalReason
+
+WATCHING = ModeState(mode=Mode.SHADOW, armed=True)
+FRESH = ModeState(mode=Mode.AUTO)
+COMMAND = ModeState(mode=Mode.AUTO, acknowledged=True)
+AUTO = OperatorMode.AUTO
+ACTIVE = Handshake(operator=AUTO, permit=True, active=True)
+GOOD = Advised(advice=plain_advice(vector([50.0, 50.0])), request=None, elapsed_s=0.0)
+
+
+def conditions(readings=None, **given):
+    defaults = {
+        "state": COMMAND,
+        "proposal": GOOD,
+        "last": Written(),
+        "last_target": vector([50.0, 50.0]),
+        "around": Circumstances(),
+    }
+    readings = readings or plain_readings(handshake=ACTIVE)
+    return {finding.condition for finding in derive(readings, **(defaults | given))}
+
+
+def shake(**changes):
+    return plain_readings(handshake=replace(ACTIVE, **changes))
+
+
+def test_every_condition_has_a_row_in_the_table():
+    assert set(TABLE) == set(Condition)
+    assert all(words for _, words in TABLE.values())
+
+
+def test_a_sound_scan_finds_nothing():
+    assert conditions() == set()
+
+
+@pytest.mark.parametrize(
+    ("around", "expected"),
+    [
+        (Circumstances(read_only=True), Condition.READ_ONLY),
+        (Circumstances(stopping=True), Condition.STOPPING),
+        (Circumstances(lease_lost=True), Condition.LEASE_LOST),
+        (Circumstances(journal_failed=True), Condition.JOURNAL_FAILED),
+        (
+            Circumstances(journal_failed=True, shed_on_journal=False),
+            Condition.JOURNAL_DEGRADED,
+        ),
+    ],
+)
+def test_circumstances(around, expected):
+    assert conditions(around=around) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"connected": False}, {Condition.DISCONNECTED}),
+        ({"heartbeat_stale": True}, {Condition.HEARTBEAT_STALE}),
+        ({"cv": vector([np.nan, 50.0])}, {Condition.BAD_INPUT}),
+        ({"dv": vector([np.inf])}, {Condition.BAD_INPUT}),
+        ({"plant_time_s": np.nan}, {Condition.BAD_INPUT}),
+        (
+            {"faults": (Fault(tag="a", kind=FaultKind.UNCERTAIN, detail=""),)},
+            {Condition.UNCERTAIN_INPUT},
+        ),
+        ({"faults": (Fault(tag="a", kind=FaultKind.STALE, detail=""),)}, {Condition.BAD_INPUT}),
+        ({"available": flags([False, False])}, {Condition.NO_MV}),
+        ({"available": flags([False, True])}, set()),
+        ({"limits": plain_limits(2, low=vector([0.0, 101.0]))}, {Condition.LIMITS_CROSSED}),
+        ({"limits": plain_limits(2, high=vector([0.0, np.nan]))}, {Condition.LIMITS_CROSSED}),
+        (
+            {"init": flags([True, True]), "available": flags([False, False]), "init_s": 10.0},
+            {Condition.OVERRIDE},
+        ),
+        (
+            {"init": flags([True, False]), "init_s": OVERRIDE_LIMIT_S},
+            {Condition.OVERRIDE_LASTS},
+        ),
+    ],
+)
+def test_inputs(changes, expected):
+    assert conditions(plain_readings(handshake=ACTIVE, **changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "expected"),
+    [
+        ({"operator": None}, COMMAND, {Condition.OPERATOR_UNKNOWN}),
+        ({"permit": False}, COMMAND, {Condition.NO_PERMIT}),  # an override keeps Active
+        ({"permit": False, "active": None}, COMMAND, {Condition.PERMIT_LOST}),
+        ({"permit": False, "active": False}, FRESH, {Condition.PERMIT_LOST, "await"}),
+        ({"permit": False, "active": False}, WATCHING, {Condition.NO_PERMIT}),
+        ({"permit": None, "active": None}, COMMAND, set()),
+        ({"active": False}, COMMAND, {Condition.PLANT_SHED}),
+        ({"active": False}, FRESH, {"await"}),
+        ({"active": False, "operator": OperatorMode.MANUAL}, COMMAND, set()),
+        (
+            {"active": False, "operator": OperatorMode.MANUAL, "shed_reason": "trip"},
+            COMMAND,
+            {Condition.PLANT_SHED},
+        ),
+        (
+            {"active": False, "operator": OperatorMode.MANUAL, "shed_reason": "trip"},
+            FRESH,
+            {Condition.PLANT_SHED},
+        ),
+        ({"active": False, "shed_reason": "old"}, WATCHING, set()),
+        ({"active": True}, WATCHING, {Condition.FOREIGN_ACTIVE}),
+    ],
+)
+def test_handshake(changes, state, expected):
+    expected = {Condition.AWAITING_ACTIVE if entry == "await" else entry for entry in expected}
+    assert conditions(shake(**changes), state=state) == expected
+
+
+@pytest.mark.parametrize(
+    ("proposal", "expected"),
+    [
+        (
+            replace(GOOD, advice=plain_advice(vector([50.0]), gap=1.0)),
+            Condition.NOT_CERTIFIED,
+        ),
+        (
+            replace(GOOD, advice=plain_advice(vector([50.0]), gap=np.nan)),
+            Condition.NOT_CERTIFIED,
+        ),
+        (
+            replace(GOOD, advice=plain_advice(vector([50.0]), gap=-np.inf)),
+            Condition.NOT_CERTIFIED,
+        ),
+        (Late(request=None, elapsed_s=0.2), Condition.ADVICE_LATE),
+        (
+            Refused(
+                refusal=Refusal(reason=RefusalReason.OUTSIDE_ENVELOPE, detail="no"),
+                request=None,
+                elapsed_s=0.0,
+            ),
+            Condition.ADVICE_REFUSED,
+        ),
+        (Faulted(detail="boom", request=None, elapsed_s=0.0), Condition.ADVICE_FAULTED),
+        (NotAsked(reason="no box"), Condition.ADVICE_MISSING),
+    ],
+)
+def test_proposals_that_hold(proposal, expected):
+    assert conditions(proposal=proposal) == {expected}
+    assert TABLE[expected][0] & Effect.HOLD
+
+
+def test_a_tick_judges_no_proposal_and_no_read_back():
+    away = plain_readings(handshake=ACTIVE, target=vector([0.0, 0.0]))
+    assert conditions(away, proposal=None) == set()
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (NOTHING_WRITTEN, set()),
+        (NotWritten(reason=NotWrittenReason.GUARD), {Condition.GUARD_REFUSED}),
+        (NotWritten(reason=NotWrittenReason.LEASE), {Condition.LEASE_LOST}),
+        (NotWritten(reason=NotWrittenReason.TIMEOUT), {Condition.WRITE_FAILED}),
+        (Partial(failures=(WriteFailure(tag="x", status="Bad"),)), {Condition.WRITE_FAILED}),
+    ],
+)
+def test_outcomes_of_the_last_write(last, expected):
+    assert conditions(last=last) == expected
+    assert conditions(last=last, state=WATCHING, readings=shake(active=False)) == set()
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        ([50.4, 50.0], set()),
+        ([50.6, 50.0], {Condition.READBACK_MISMATCH}),
+        ([np.nan, np.nan], set()),
+    ],
+)
+def test_read_back(reads, expected):
+    assert conditions(plain_readings(handshake=ACTIVE, target=vector(reads))) == expected
+
+
+def test_a_target_cut_by_limits_changed_since_is_no_mismatch():
+    limits = plain_limits(2, high=vector([40.0, 100.0]))
+    readings = plain_readings(handshake=ACTIVE, target=vector([40.0, 50.0]), limits=limits)
+    assert conditions(readings) == set()
+
+
+def test_an_mv_taken_by_the_operator_is_not_read_back():
+    readings = plain_readings(
+        handshake=ACTIVE, target=vector([10.0, 50.0]), available=flags([False, True])
+    )
+    assert conditions(readings) == set()
+
+
+def test_the_gravest_finding_gives_the_reason():
+    readings = plain_readings(handshake=replace(ACTIVE, active=False, shed_reason="heartbeat"))
+    found = effects(
+        derive(
+            replace(readings, cv=vector([np.nan, 1.0])),
+            state=COMMAND,
+            proposal=NotAsked(reason="x"),
+            last=Written(),
+            last_target=vector([50.0, 50.0]),
+            around=Circumstances(),
+        )
+    )
+    assert found.why(Effect.SHED | Effect.HOLD) == "the DCS took the MVs back: heartbeat"
+    assert found.why(Effect.DISARM) == ""
