@@ -1,0 +1,178 @@
+"""`trimtab-plant`: serve the soft plant, run the DCS alone, list scenarios and tags.
+
+Exit codes: 0 done, 2 configuration, 4 the plant could not be served (port in use).
+"""
+
+import asyncio
+import gc
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plant_sim.errors import ConfigurationError, PlantRefusedError
+from plant_sim.settings import SimulationSettings, load_settings
+
+EXIT_CONFIGURATION = 2
+EXIT_PLANT = 4
+
+main = typer.Typer(
+    name="trimtab-plant",
+    help="The soft plant: a polymerisation CSTR with its DCS behind OPC UA.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Scenario = Annotated[str | None, typer.Option(help="startup, grade_down or grade_up")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random")]
+Noise = Annotated[bool | None, typer.Option("--noise/--no-noise", help="Measurement noise")]
+Mismatch = Annotated[bool | None, typer.Option(help="Reactor parameters drawn per seed")]
+Disturbance = Annotated[bool | None, typer.Option(help="Feed -10 %, UA -15 % after 24 h")]
+Actuators = Annotated[bool | None, typer.Option(help="Actuator lag and rate limits")]
+
+
+@main.command()
+def serve(
+    *,
+    config: Annotated[Path | None, typer.Option(help="Settings, see config/plant.toml")] = None,
+    host: Annotated[str | None, typer.Option(help="Loopback address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one")] = None,
+    speed: Annotated[float | None, typer.Option(help="Plant seconds per wall second")] = None,
+    scenario: Scenario = None,
+    seed: Seed = None,
+    noise: Noise = None,
+    mismatch: Mismatch = None,
+    disturbance: Disturbance = None,
+    actuators: Actuators = None,
+    paused: Annotated[bool | None, typer.Option(help="Start with plant time at rest")] = None,
+    heartbeat_timeout: Annotated[
+        float | None, typer.Option(help="Age of a heartbeat that sheds, wall seconds")
+    ] = None,
+    credentials: Annotated[
+        str | None, typer.Option(help="Users and passwords; made where it does not exist")
+    ] = None,
+    trend: Annotated[str | None, typer.Option(help="CSV, a row every plant minute")] = None,
+    ready_file: Annotated[str | None, typer.Option(help="Written when the server is up")] = None,
+) -> None:
+    """Serve R101 over OPC UA until Ctrl-C."""
+    overrides: dict[str, dict[str, Any]] = {
+        "server": {"host": host, "port": port},
+        "simulation": {
+            "scenario": scenario,
+            "seed": seed,
+            "speed": speed,
+            "noise": noise,
+            "mismatch": mismatch,
+            "disturbance": disturbance,
+            "actuators": actuators,
+            "paused": paused,
+        },
+        "handshake": {"heartbeat_timeout_s": heartbeat_timeout},
+        "files": {"credentials": credentials, "trend": trend, "ready": ready_file},
+    }
+    gc.disable()  # until the server is up: collections cost a third of the start
+    with _faults_as_exit_codes():
+        settings = load_settings(config, overrides)
+        from plant_sim.logs import configure_logs  # noqa: PLC0415  (asyncua takes half a second)
+        from plant_sim.serve import serve as serve_plant  # noqa: PLC0415
+
+        configure_logs()
+        asyncio.run(serve_plant(settings))
+
+
+@main.command()
+def baseline(
+    *,
+    out: Annotated[Path, typer.Option(help="CSV to write")],
+    scenario: Scenario = None,
+    seed: Seed = None,
+    hours: Annotated[float, typer.Option(min=0.1, max=1000.0, help="Plant hours")] = 24.0,
+    setpoint_at: Annotated[
+        float, typer.Option(min=0.0, help="Plant time of the setpoint change [s]")
+    ] = 3600.0,
+    noise: Noise = None,
+    mismatch: Mismatch = None,
+    disturbance: Disturbance = None,
+    actuators: Actuators = None,
+) -> None:
+    """Run one episode under the DCS's own PI, without a server, and write its trend."""
+    from plant_sim.baseline import run_baseline  # noqa: PLC0415
+    from plant_sim.trend import TrendFile  # noqa: PLC0415
+
+    simulation = {
+        "scenario": scenario,
+        "seed": seed,
+        "noise": noise,
+        "mismatch": mismatch,
+        "disturbance": disturbance,
+        "actuators": actuators,
+    }
+    with _faults_as_exit_codes():
+        chosen: SimulationSettings = load_settings(None, {"simulation": simulation}).simulation
+        partial = out.with_name(f".{out.name}.partial")
+        try:
+            with TrendFile(partial) as trend:
+                unit = run_baseline(
+                    scenario=chosen.scenario,
+                    seed=chosen.seed,
+                    options=chosen.options(),
+                    duration_s=hours * 3600.0,
+                    setpoint_at_s=setpoint_at,
+                    trend=trend,
+                )
+            failure = unit.failure or trend.failure
+            if not failure:
+                partial.replace(out)
+        except OSError as error:
+            failure = error.strerror or str(error)
+        if failure:
+            partial.unlink(missing_ok=True)
+            raise ConfigurationError(f"--out {out}: not written ({failure})")
+
+
+@main.command()
+def scenarios(
+    *, as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False
+) -> None:
+    """Print the scenarios and their target setpoints."""
+    from plant_sim.scenarios import SCENARIOS  # noqa: PLC0415
+
+    table = {
+        name: {"PolymerConc": scenario.setpoint[0], "Temperature": scenario.setpoint[1]}
+        for name, scenario in SCENARIOS.items()
+    }
+    if as_json:
+        typer.echo(json.dumps(table, indent=2))
+        return
+    for name, setpoint in table.items():
+        P, T = setpoint["PolymerConc"], setpoint["Temperature"]
+        typer.echo(f"{name:12} PolymerConc {P:g} kg/m3, Temperature {T:g} K")
+
+
+@main.command()
+def tags() -> None:
+    """Print the address space as a Markdown page (docs/address_space.md)."""
+    from plant_sim.tag_page import tag_page  # noqa: PLC0415
+
+    typer.echo(tag_page(), nl=False)
+
+
+@contextmanager
+def _faults_as_exit_codes() -> Iterator[None]:
+    """Turn the faults a user can mend into one message and an exit code."""
+    try:
+        yield
+    except ConfigurationError as error:
+        typer.echo(f"trimtab-plant: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from None
+    except PlantRefusedError as error:
+        typer.echo(f"trimtab-plant: {error}", err=True)
+        raise typer.Exit(EXIT_PLANT) from None
+
+
+if __name__ == "__main__":
+    main()
