@@ -66,14 +66,14 @@ def run_scans(  # noqa: PLR0917  (kernels take positional arguments only)
     noise (n + 1, 3): measurement noise on A, P, T at the n scan times and at the end.
     out (4,): filled, see `SUMMARY`.  Returns False when the integrator failed.
     """
-    now, remaining, disturbed_at, on, off, lag = settings[:6]
-    total = remaining
+    start, total, disturbed_at, on, off, lag = settings[:6]
+    scans = noise.shape[0] - 1
     out[0] = x[4]
     out[1:] = 0.0
     demand = np.empty(2)
-    scan = 0
-    while remaining > 1.0e-9:
-        dt = min(SCAN_S, remaining)
+    for scan in range(scans):
+        elapsed = SCAN_S * scan
+        dt = SCAN_S if scan < scans - 1 else total - elapsed
         for i in range(2):
             error = command[0, i] - (x[3 + i] + noise[scan, 1 + i])
             bias = tuning[2, i] + command[3, i]
@@ -99,7 +99,7 @@ def run_scans(  # noqa: PLR0917  (kernels take positional arguments only)
         actual[0] = actuate(actual[0], demand[0], lag, rate_feed, dt)
         actual[1] = actuate(actual[1], demand[1], lag, rate_coolant, dt)
         flow_feed = actual[0] if np.isnan(settings[8]) else settings[8]
-        phase = 1 if now >= disturbed_at else 0
+        phase = 1 if start + elapsed >= disturbed_at else 0
         peak = advance_in_place(x, actual[0], actual[1], flow_feed, dt, p[phase], work)
         if not np.isfinite(peak):
             return False
@@ -109,7 +109,4 @@ def run_scans(  # noqa: PLR0917  (kernels take positional arguments only)
         out[3] += dt if override else 0.0
         flags[2] = override
         flags[3] = tripped_next(tripped, peak)
-        now += dt
-        remaining -= dt
-        scan += 1
     return True

@@ -21,7 +21,9 @@ NOISE_SD = (1.0, 1.0, 0.3)  # A, P [kg/m3], T [K]
 ACTUATOR_LAG_S = 60.0  # ours: a control valve and a coolant loop answer within a minute or two
 ACTUATOR_RATE_PER_S = (0.5 / 1800.0, 10.0 / 1800.0)  # 0.5 kg/h and 10 K in 30 min
 HALF_EPISODE_S = 24.0 * 3600.0
-NEVER = np.inf
+LONGEST_STEP_S = 7.0 * 24.0 * 3600.0  # takes about 0.1 s of wall time
+_NEVER = np.inf
+_ROUND_OFF_S = 1.0e-9  # plant time is a sum of steps
 
 
 class LoopMode(IntEnum):
@@ -185,10 +187,10 @@ class Plant:
         Raises ValueError, with the plant untouched, for a command that is not finite, and
         IntegrationError if the reactor could not be integrated.
         """
-        if not 0.0 < dt_s < np.inf:
-            raise ValueError(f"dt_s: {dt_s}; allowed: finite and above 0")
+        if not 0.0 < dt_s <= LONGEST_STEP_S:
+            raise ValueError(f"dt_s: {dt_s}; allowed: above 0 and up to {LONGEST_STEP_S} s")
         modes, targets = _command_arrays(command)
-        scans = max(1, int(np.ceil((dt_s - 1.0e-9) / SCAN_S)))
+        scans = max(1, int(np.ceil((dt_s - _ROUND_OFF_S) / SCAN_S)))
         noise = np.concatenate([self._noise[-1:], self._draw_noise(scans)])
         out = np.empty(4)
         completed = run_scans(
@@ -230,7 +232,7 @@ class Plant:
             [
                 self.time_s,
                 dt_s,
-                options.disturbance_at_s if options.disturbance else NEVER,
+                options.disturbance_at_s if options.disturbance else _NEVER,
                 options.override_on_K,
                 options.override_off_K,
                 lag,
