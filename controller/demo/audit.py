@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ class Audit:
     wrote a move; uncertified_writes: those of them without a certificate, with a gap above its
     tolerance, or with targets that differ from the certified move.  worst_gap: largest gap
     written, and worst_ratio the largest gap / tolerance; None without a write.  entry_bump:
-    largest distance of the first write from the MVs' actual values, as a share of the span.
+    largest distance of the first write from the plant's Track, as a share of the span.
     scan_p50_s, scan_p99_s, lateness_p99_s: durations.
     time_s (n,), policy (n, n_mv), move (n, n_mv), gap_ratio (n,): the advice over plant time; NaN
     where a scan had none.
@@ -46,9 +47,9 @@ class Audit:
 
 def condense(rows: Sequence[Mapping[str, Any]], spans: Sequence[float]) -> Audit:
     """Condense the journal's scan records `rows`, in order; spans: of the MVs, in their order."""
-    written = [row for row in rows if row["written"]]
+    written = [row for row in rows if _reached(row)]
     certain = [row for row in written if _certified(row)]
-    ratios = [row["gap"] / row["tolerance"] for row in certain]
+    ratios = [_ratio(row) for row in certain]
     durations = np.array([row["duration_s"] for row in rows] or [0.0])
     lateness = np.array([row["lateness_s"] for row in rows] or [0.0])
     width = len(spans)
@@ -58,7 +59,7 @@ def condense(rows: Sequence[Mapping[str, Any]], spans: Sequence[float]) -> Audit
         skipped=sum(int(row["skipped"]) for row in rows),
         writes=len(written),
         uncertified_writes=len(written) - len(certain),
-        worst_gap=max((row["gap"] for row in certain), default=None),
+        worst_gap=max((_number(row["gap"]) for row in certain), default=None),
         worst_ratio=max(ratios, default=None),
         entry_bump=_bump(written[0], spans) if written else None,
         scan_p50_s=float(np.quantile(durations, 0.5)),
@@ -71,31 +72,37 @@ def condense(rows: Sequence[Mapping[str, Any]], spans: Sequence[float]) -> Audit
     )
 
 
+def _reached(row: Mapping[str, Any]) -> bool:
+    """True when a target reached the plant, be it on one MV only."""
+    return bool(row["written"]) or row["outcome"] == "partial"
+
+
 def _certified(row: Mapping[str, Any]) -> bool:
     """True when what was written is the move that the certificate is about, and it holds."""
-    gap, tolerance = row["gap"], row["tolerance"]
-    if not row["certified"] or gap is None or tolerance is None or not gap <= tolerance:
+    if not row["certified"] or not _number(row["gap"]) <= _number(row["tolerance"]):
         return False
     targets = _vector(row["target"], len(row["move"]))
     return all(
-        target is None or np.isnan(target) or target == move
+        math.isnan(target) or target == move
         for target, move in zip(targets, row["move"], strict=True)
     )
 
 
 def _bump(row: Mapping[str, Any], spans: Sequence[float]) -> float:
-    pairs = zip(_vector(row["target"], len(spans)), row["mv"], spans, strict=True)
-    return float(np.nanmax([abs(target - actual) / span for target, actual, span in pairs]))
+    targets, tracks = (_vector(row[key], len(spans)) for key in ("target", "track"))
+    bumps = [abs(a - b) / span for a, b, span in zip(targets, tracks, spans, strict=True)]
+    return float(np.nanmax(bumps))
 
 
 def _ratio(row: Mapping[str, Any]) -> float:
-    gap, tolerance = row["gap"], row["tolerance"]
-    return float("nan") if gap is None or not tolerance else gap / tolerance
+    tolerance = _number(row["tolerance"])
+    return _number(row["gap"]) / tolerance if tolerance > 0 else math.nan
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+def _number(value: float | str | None) -> float:
+    """A number of the journal, where null stands for NaN and "inf" for infinity."""
+    return math.nan if value is None else float(value)
 
 
 def _vector(values: Sequence[float | None] | None, width: int) -> list[float]:
-    return [float("nan")] * width if values is None else [_number(value) for value in values]
+    return [math.nan] * width if values is None else [_number(value) for value in values]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from controller.demo.trend import Trend
 
 INK, OURS, PI, POLICY, ALARM = "#20242a", "#1d5f9e", "#8b929b", "#d98324", "#c4473a"
+LEAST_RATIO = 1e-4
+"""Gaps below this share of their tolerance, zero included, are drawn here: a logarithmic axis."""
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#c3c8ce",
     "axes.grid": True,
@@ -102,8 +104,9 @@ def _column(axes: Any, strip: Strip) -> None:
         )
         axis.plot(hours, actual, color=OURS, label="actual output")
     _baseline((P, T, feed, coolant), strip)
-    ratio = np.where(audit.gap_ratio > 0, audit.gap_ratio, np.nan)
-    gap.semilogy(audit.time_s / 3600.0, ratio, ".", color=INK, markersize=2.5, label="gap")
+    ratio = np.clip(audit.gap_ratio, LEAST_RATIO, None)
+    gap.set(yscale="log", ylim=(0.5 * LEAST_RATIO, 5.0))
+    gap.plot(audit.time_s / 3600.0, ratio, ".", color=INK, markersize=2.5, label="gap")
     gap.axhline(1.0, color=ALARM, linewidth=1.0, label="tolerance")
     gap.set_xlabel("plant time  [h]")
     end = max(strip.result.end_s / 3600.0, 0.1)

@@ -74,9 +74,15 @@ def start(name: str, argv: Sequence[str], *, log: Path, nice: int = 0) -> Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, **ONE_THREAD, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"},
+            env=_environment(),
         )
     return Child(name=name, process=process, log=log)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without settings of trimtab: the demo configures its children alone."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRIMTAB_")}
+    return {**kept, **ONE_THREAD, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
 async def wait_for_file(path: Path, child: Child, timeout_s: float) -> str:

@@ -35,7 +35,7 @@ setpoint change to the end of the scenario; the DCS's PI is judged over a window
 | worst gap | largest gap of a written move: the learned cost is at most this above its least |
 | worst gap / tol. | the same over its tolerance; at most 1 |
 | uncertified | moves written without a valid certificate, or other than certified |
-| entry bump | first move in AUTO against the actual output; at most 0.5 % |
+| entry bump | first move in AUTO against the plant's Track; at most 0.5 % |
 | scan, lateness | duration of a scan of the controller; grid instant to its start |
 """
 
