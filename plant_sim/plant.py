@@ -49,8 +49,8 @@ class PlantOptions:
     actuators: bool = False
     flow_lag: bool = False
     tuning: PiTuning = DEFAULT_TUNING
-    override_on_K: float = OVERRIDE_ON_K  # noqa: N815
-    override_off_K: float = OVERRIDE_OFF_K  # noqa: N815
+    override_on_K: float = OVERRIDE_ON_K
+    override_off_K: float = OVERRIDE_OFF_K
     disturbance_at_s: float = HALF_EPISODE_S
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class StepSummary:
     override_s: how long the override acted [s].  first_out: what tripped first, "" if not tripped.
     """
 
-    peak_T: float  # noqa: N815
+    peak_T: float
     mean_actual: F64
     override_s: float
     tripped: bool

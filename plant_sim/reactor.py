@@ -62,7 +62,7 @@ class Parameters:
     k_t: float = 1.0
     UA: float = 1.0
     F_A: float = 1.0
-    feed_temperature_offset_K: float = 0.0  # noqa: N815
+    feed_temperature_offset_K: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a plant that cannot exist."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import timeit
 import warnings
 
 import gymnasium
@@ -237,3 +238,11 @@ def test_vector_environments():
     observations, rewards, *_ = envs.step(np.tile([1.5, 341.0], (3, 1)))
     assert np.all(rewards < 0.0)
     assert len(np.unique(observations[:, 0])) == 3
+
+
+def test_a_sample_takes_well_under_200_microseconds():
+    env = PolymerCSTREnv(noise=True, episode_hours=1000.0)
+    env.reset(seed=0)
+    action = np.array([1.5, 341.0])
+    best = min(timeit.repeat(lambda: env.step(action), repeat=20, number=20)) / 20
+    assert best < 200e-6
