@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from controller.errors import ConfigError, nearest
+from controller.tags import MV_OPTIONAL
 from controller.units import Conversion, NoConversion, conversion
 
 if TYPE_CHECKING:
@@ -169,7 +170,6 @@ def _mv(tag: MvTag, variable: Variable, file: Path | str) -> BoundMv:
             f"{variable.unit} (received, converted: {low:g} to {high:g} {variable.unit})",
             action="correct range or unit",
         )  # fmt: skip
-    names = "track lo_lim hi_lim max_move_node mode permit init windup_lo windup_hi status".split()
     return BoundMv(
         name=variable.name,
         unit=variable.unit,
@@ -178,7 +178,7 @@ def _mv(tag: MvTag, variable: Variable, file: Path | str) -> BoundMv:
         max_move=way.difference(tag.max_move),
         actual=BoundTag(key=f"{key}.actual", conversion=way, low=low, high=high),
         target_key=f"{key}.target",
-        keys={name: f"{key}.{name}" for name in names if getattr(tag, name) is not None},
+        keys={name: f"{key}.{name}" for name in MV_OPTIONAL if getattr(tag, name) is not None},
         remote=tag.remote,
     )
 

@@ -92,9 +92,11 @@ def translate(
 
 
 def dotted(location: tuple[int | str, ...]) -> str:
-    """pydantic's location as a TOML key: ("cv", "P", "range", 1) -> "cv.P.range[1]"."""
+    """A location in pydantic's report as a TOML key: ("cv", "P", "range", 1) -> "cv.P.range[1]"."""
     text = ""
     for part in location:
+        if part == "[key]":  # the name of a table is at fault, which is named already
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
@@ -108,6 +110,10 @@ def _advice(detail: ErrorDetails, fields: Mapping[str, type[BaseModel]]) -> tupl
             meant = nearest(str(key), known)
             action = f'rename it to "{meant}"' if meant else "remove the key"
             return f"one of: {', '.join(known)}", action
+        case "missing" if isinstance(key, int):
+            return "[low, high], two numbers", "add the missing number"
+        case "tuple_type":
+            return "an array, such as [0.0, 1.0]", "correct the value"
         case "missing":
             return "the key is required", f'add the key "{key}"'
         case "value_error":
@@ -117,7 +123,8 @@ def _advice(detail: ErrorDetails, fields: Mapping[str, type[BaseModel]]) -> tupl
 
 
 def _received(detail: ErrorDetails) -> object:
-    return "nothing" if detail["type"] == "missing" else detail["input"]
+    absent = detail["type"] == "missing" or detail["input"] is None
+    return "nothing" if absent else detail["input"]
 
 
 def _keys(section: tuple[str, ...], fields: Mapping[str, type[BaseModel]]) -> list[str]:

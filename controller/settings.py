@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,9 +26,32 @@ from pydantic_settings import (
 from controller.errors import ConfigError, translate
 from controller.tags import read_toml
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SHA256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Loopback = Literal["127.0.0.1", "::1", "localhost"]
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        sound = parts.scheme == "opc.tcp" and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # the port is no number
+        sound = False
+    if not sound:
+        raise ValueError("an OPC UA endpoint, opc.tcp://host:port")
+    return url
+
+
+def _digest(text: str) -> str:
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise ValueError("64 hexadecimal digits, the sha256 of manifest.json")
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Digest = Annotated[str, AfterValidator(_digest)]
 
 
 class Section(BaseModel):
@@ -44,7 +67,7 @@ class ServerSettings(Section):
     the secret `trimtab_password` is used.  lease_ttl_s: how long a lease lasts unless renewed.
     """
 
-    url: Annotated[str, Field(pattern=r"^opc\.tcp://[^/\s]+(/\S*)?$")] = "opc.tcp://127.0.0.1:4840"
+    url: Endpoint = "opc.tcp://127.0.0.1:4840"
     user: str | None = None
     password_file: Path | None = None
     request_timeout_s: Positive = 1.0
@@ -90,7 +113,7 @@ class BundleSettings(Section):
     """
 
     path: Path | None = None
-    manifest_sha256: SHA256 | None = None
+    manifest_sha256: Digest | None = None
 
 
 class TagsSettings(Section):
@@ -233,7 +256,7 @@ def default_config_dir() -> Path:
             return folder
     raise ConfigError(
         file=package / "config", key="", received="no controller.toml",
-        allowed="an installed wheel or a checkout", action="install trimtab again, or give --config",
+        allowed="an installed wheel or a checkout", action="install trimtab again",
     )  # fmt: skip
 
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from controller.errors import ConfigError, translate
 from controller.references import (
@@ -30,9 +39,22 @@ if TYPE_CHECKING:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Interval = tuple[Finite, Finite]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 METHODS = ("take_lease", "release_lease", "shed")
+MV_OPTIONAL = (
+    *("track", "lo_lim", "hi_lim", "max_move_node", "mode"),
+    *("permit", "init", "windup_lo", "windup_hi", "status"),
+)
+"""Tags of an MV that a DCS may lack."""
+
+
+def _named(name: str) -> str:
+    if not (name.isidentifier() and name.isascii()):
+        raise ValueError("a name of letters, digits and underscores that begins with a letter")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
 
 
 class Section(BaseModel):
@@ -50,8 +72,8 @@ class Scaled(Section):
 
     unit: str
     range: Interval
-    span: Interval | None = None
-    scale: Finite | None = None
+    span: Annotated[Interval | None, Field(validate_default=True)] = None
+    scale: Annotated[Positive | None, Field(validate_default=True)] = None
     offset: Finite | None = None
 
     @field_validator("unit")
@@ -68,17 +90,25 @@ class Scaled(Section):
             raise ValueError("[low, high] with low < high")
         return interval
 
-    @model_validator(mode="after")
-    def _scaling_is_whole(self) -> Self:
-        if (self.unit == PERCENT) != (self.span is not None):
-            raise ValueError('span = [low, high] with unit = "percent", and only there')
-        if self.span is not None and self.span[0] == self.span[1]:
-            raise ValueError("a span [value at 0 %, value at 100 %] of two different numbers")
-        if (self.unit == RAW) != (self.scale is not None) or self.scale == 0.0:
-            raise ValueError('scale (not 0) with unit = "raw", and only there')
-        if self.offset is not None and self.unit != RAW:
-            raise ValueError('offset with unit = "raw", and only there')
-        return self
+    @field_validator("span", "scale", "offset")
+    @classmethod
+    def _belongs(cls, value: object, info: ValidationInfo) -> object:
+        """Span goes with percent, scale and offset with raw; an offset may be absent (0)."""
+        unit = info.data.get("unit")
+        owner = PERCENT if info.field_name == "span" else RAW
+        if value is not None and unit != owner:
+            raise ValueError(f'nothing, unless unit = "{owner}"')
+        if value is None and unit == owner and info.field_name != "offset":
+            raise ValueError(f'{_WANTED[info.field_name or ""]}, since unit = "{owner}"')
+        if isinstance(value, tuple) and not value[0] < value[1]:
+            raise ValueError(_WANTED["span"])
+        return value
+
+
+_WANTED = {
+    "span": "[value at 0 %, value at 100 %] in the model's unit, ascending",
+    "scale": "a number above 0, the model's unit = scale * raw + offset",
+}
 
 
 class Watched(Scaled):
@@ -199,13 +229,10 @@ class Tags(Section):
                     text = getattr(entry, key)
                     if text is not None:
                         yield f"{group}.{name}.{key}", text
-        for name, table in (("handshake", self.handshake), ("clock", self.clock)):
-            for key, text in table:
+        for section in ("handshake", "clock", "diagnostics"):
+            for key, text in getattr(self, section):
                 if isinstance(text, str):
-                    yield f"{name}.{key}", text
-        for key, text in self.diagnostics:
-            if isinstance(text, str):
-                yield f"diagnostics.{key}", text
+                    yield f"{section}.{key}", text
         for name, text in self.diagnostics.advisory.items():
             yield f"diagnostics.advisory.{name}", text
 
@@ -218,7 +245,7 @@ class Tags(Section):
         }
 
     def methods(self) -> dict[str, MethodRef]:
-        """ "handshake.take_lease" ... -> object and method, of those the DCS has."""
+        """Logical key ("handshake.take_lease") -> object and method, of those the DCS has."""
         return {
             key: parse_method(text, self.namespaces)
             for key, text in self.texts()
@@ -229,10 +256,7 @@ class Tags(Section):
 _REFERENCES = {
     "cv": ("pv", "sp"),
     "dv": ("pv",),
-    "mv": tuple(
-        "target actual track lo_lim hi_lim max_move_node mode permit init windup_lo windup_hi "
-        "status".split()
-    ),
+    "mv": ("target", "actual", *MV_OPTIONAL),
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": Tags,

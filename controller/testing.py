@@ -217,7 +217,7 @@ class FakeLink:
                 "track": middle,
                 "lo_lim": mv.conversion.to_server(mv.low),
                 "hi_lim": mv.conversion.to_server(mv.high),
-                "max_move_node": mv.max_move / abs(mv.conversion.gain),
+                "max_move_node": mv.max_move / mv.conversion.gain,
                 "mode": mv.remote[0],
                 "permit": True,
             }

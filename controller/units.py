@@ -29,7 +29,7 @@ KNOWN = (*_UNITS, PERCENT, RAW)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """manifest = gain * server + offset.  gain > 0 is not required, gain != 0 is."""
+    """manifest = gain * server + offset, with gain > 0: low stays low and high stays high."""
 
     gain: float = 1.0
     offset: float = 0.0
@@ -43,13 +43,12 @@ class Conversion:
         return (value - self.offset) / self.gain
 
     def difference(self, server: float) -> float:
-        """The size of a difference of server values, in the manifest's unit."""
-        return abs(self.gain) * server
+        """A difference of server values, in the manifest's unit."""
+        return self.gain * server
 
     def interval(self, low: float, high: float) -> tuple[float, float]:
-        """A server interval in the manifest's unit, in ascending order."""
-        ends = self.value(low), self.value(high)
-        return min(ends), max(ends)
+        """A server interval in the manifest's unit."""
+        return self.value(low), self.value(high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +104,18 @@ def convertible(target: str) -> str:
 
 
 def _percent(span: tuple[float, float] | None) -> ConversionResult:
-    if span is None or span[0] == span[1]:
+    if span is None or not span[0] < span[1]:
         return NoConversion(
-            detail='"percent" needs what 0 and 100 % stand for',
-            allowed="span = [value at 0 %, value at 100 %] in the model's unit, two numbers apart",
+            detail='"percent" needs a span: what 0 and 100 % stand for',
+            allowed="span = [value at 0 %, value at 100 %] in the model's unit, ascending",
         )
     return Conversion(gain=(span[1] - span[0]) / 100.0, offset=span[0])
 
 
 def _raw(scale: float | None, offset: float | None) -> ConversionResult:
-    if scale is None or scale == 0.0:
+    if scale is None or not scale > 0.0:
         return NoConversion(
-            detail='"raw" needs a scale other than 0',
+            detail='"raw" needs a scale above 0',
             allowed="scale = s and offset = o with (model's unit) = s * raw + o",
         )
     return Conversion(gain=scale, offset=offset or 0.0)
