@@ -86,7 +86,9 @@ def check(
     """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing."""
     with _faults_as_exit_codes():
         from controller.check import check_plant  # noqa: PLC0415
+        from controller.logs import configure  # noqa: PLC0415
 
+        configure(level="warning")
         file, settings = _settings(config, {"tags": tags_file, "bundle": bundle, "url": url})
         code = asyncio.run(check_plant(settings, file))
     raise typer.Exit(code)
@@ -107,18 +109,20 @@ def browse(
     """List a server's variables and propose a tags.toml to edit."""
     with _faults_as_exit_codes():
         from controller.browse import Limits, browse_to  # noqa: PLC0415
+        from controller.logs import configure  # noqa: PLC0415
 
-        asyncio.run(
-            browse_to(
-                url=url,
-                user=user,
-                password_file=password_file,
-                bundle=bundle,
-                out=out,
-                force=force,
-                limits=Limits(depth=depth, variables=limit),
-            )
+        configure(level="warning")
+
+        text = browse_to(
+            url=url,
+            user=user,
+            password_file=password_file,
+            bundle=bundle,
+            out=out,
+            force=force,
+            limits=Limits(depth=depth, variables=limit),
         )
+    typer.echo(text if out is None else f"wrote {out}: edit it, then run `trimtab check`", nl=True)
 
 
 @journal.command("show")

@@ -84,7 +84,7 @@ class Requests:
 
     def failed(self, service: str, error: BaseException) -> Failed:
         """Record a request that raised, and return it as a value."""
-        return self.refused(service, _status(error), _detail(error))
+        return self.refused(service, status_of(error), detail_of(error))
 
     def refused(self, service: str, status: str, detail: str) -> Failed:
         """Record a request that was answered with a refusal, and return it as a value."""
@@ -92,7 +92,8 @@ class Requests:
         return Failed(service=service, status=status, detail=detail)
 
 
-def _status(error: BaseException) -> str:
+def status_of(error: BaseException) -> str:
+    """Return "timeout", "connection", or the name of the OPC UA status or exception."""
     if isinstance(error, ua.UaStatusCodeError):
         name: str = ua.status_codes.get_name_and_doc(error.code)[0]
         return name
@@ -101,7 +102,8 @@ def _status(error: BaseException) -> str:
     return NO_CONNECTION if isinstance(error, OSError) else type(error).__name__
 
 
-def _detail(error: BaseException) -> str:
+def detail_of(error: BaseException) -> str:
+    """Return the error in words, never empty."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__

@@ -31,18 +31,17 @@ from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
 from controller.housekeeping import PERIOD_S, Housekeeping
 from controller.journal import Event, Journal, RunInfo
-from controller.link import MISSING_NODES, Link
+from controller.link import Link
 from controller.logs import logger, scan_bound
 from controller.metrics import Metrics, MetricsServer
+from controller.refusals import explain
 from controller.reporting import Reporter
-from controller.requests import NO_CONNECTION, TIMEOUT
 from controller.timing import GridJob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from controller.requests import Failed
     from controller.startup import Prepared
     from controller.timing import GridPoint
 
@@ -315,27 +314,3 @@ def _announcer() -> Announcer | None:
         return None
     notifier: Announcer = sdnotify.SystemdNotifier()
     return notifier
-
-
-def explain(failure: Failed, prepared: Prepared) -> str:
-    """Say why a server cannot be used and what to do, for the person at the terminal."""
-    url, user = prepared.endpoint.url, prepared.endpoint.user
-    if failure.status == MISSING_NODES:
-        return (
-            f"{url} lacks nodes that {prepared.tags_file} names:\n{failure.detail}\n"
-            f"correct them; `trimtab tags browse --url {url}` lists what the server has"
-        )
-    if failure.status in {"BadUserAccessDenied", "BadIdentityTokenRejected"}:
-        who = f'the user "{user}" or its password' if user else "a session without a user"
-        return (
-            f"{url} refuses {who} ({failure.status}); correct [server] user and password_file, "
-            "or have the account added on the server"
-        )
-    if failure.status == TIMEOUT:
-        return (
-            f"{url} does not answer within {prepared.endpoint.connect_timeout_s:g} s; check that "
-            "the server runs and is reachable, or raise [server] connect_timeout_s"
-        )
-    if failure.status == NO_CONNECTION:
-        return f"no OPC UA server at {url} ({failure.detail}); start it, or correct [server] url"
-    return f"{url} cannot be used: {failure.status}: {failure.detail}"
