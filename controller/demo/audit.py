@@ -46,7 +46,11 @@ class Audit:
 
 
 def condense(rows: Sequence[Mapping[str, Any]], spans: Sequence[float]) -> Audit:
-    """Condense the journal's scan records `rows`, in order; spans: of the MVs, in their order."""
+    """Condense the journal's scan records `rows`, in order; spans: of the MVs, in their order.
+
+    A record from before the reset, with a plant time that runs back after it, is left out.
+    """
+    rows = rows[_reset(rows) :]
     written = [row for row in rows if _reached(row)]
     certain = [row for row in written if _certified(row)]
     ratios = [_ratio(row) for row in certain]
@@ -70,6 +74,13 @@ def condense(rows: Sequence[Mapping[str, Any]], spans: Sequence[float]) -> Audit
         move=np.array([_vector(row["move"], width) for row in rows]).reshape(-1, width),
         gap_ratio=np.array([_ratio(row) for row in rows]),
     )
+
+
+def _reset(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Index of the first record after plant time last ran back; 0 when it never did."""
+    times = np.array([_number(row["plant_time_s"]) for row in rows])
+    back = np.flatnonzero(np.diff(times) < 0)
+    return int(back[-1]) + 1 if len(back) else 0
 
 
 def _reached(row: Mapping[str, Any]) -> bool:

@@ -132,7 +132,7 @@ class Monitor:
             p50_s=float(np.quantile(durations, 0.5)),
             p99_s=float(np.quantile(durations, 0.99)),
             lateness_p99_s=float(np.quantile(self.lateness or [0.0], 0.99)),
-            deadline_s=float(last.get("deadline_s") or 1.0),
+            deadline_s=_number(last.get("deadline_s", 1.0)) + _number(last.get("lateness_s", 0.0)),
             overruns=self.overruns,
             skipped=self.skipped,
         )

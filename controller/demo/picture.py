@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.demo.trend import Trend
 
 INK, OURS, PI, POLICY, ALARM = "#20242a", "#1d5f9e", "#8b929b", "#d98324", "#c4473a"
-LEAST_RATIO = 1e-4
+LEAST_RATIO = 1e-9
 """Gaps below this share of their tolerance, zero included, are drawn here: a logarithmic axis."""
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#c3c8ce",
@@ -91,9 +91,7 @@ def _column(axes: Any, strip: Strip) -> None:
     T.axhline(LIMIT_K, color=ALARM, linewidth=1.0, label=f"limit {LIMIT_K:g} K")
     for index, (axis, actual) in enumerate(((feed, trend.F_I), (coolant, trend.T_c))):
         scans = audit.time_s / 3600.0
-        axis.plot(
-            scans, audit.policy[:, index], ".", color=POLICY, markersize=2.5, label="policy move"
-        )
+        axis.plot(hours, actual, color=OURS, linewidth=1.8, label="actual output")
         axis.step(
             scans,
             audit.move[:, index],
@@ -102,7 +100,9 @@ def _column(axes: Any, strip: Strip) -> None:
             linewidth=0.8,
             label="corrected move",
         )
-        axis.plot(hours, actual, color=OURS, label="actual output")
+        axis.plot(
+            scans, audit.policy[:, index], ".", color=POLICY, markersize=2.0, label="policy move"
+        )
     _baseline((P, T, feed, coolant), strip)
     ratio = np.clip(audit.gap_ratio, LEAST_RATIO, None)
     gap.set(yscale="log", ylim=(0.5 * LEAST_RATIO, 5.0))
@@ -120,13 +120,14 @@ def _baseline(axes: Any, strip: Strip) -> None:
         return
     other = strip.baseline.between(0.0, strip.result.end_s)
     columns = (other.P, other.T, other.F_I, other.T_c)
-    for axis, values in zip(axes, columns, strict=True):
+    for index, (axis, values) in enumerate(zip(axes, columns, strict=True)):
         axis.plot(
             other.plant_time_s / 3600.0,
             values,
-            "--",
+            "--" if index < 2 else "-",
             color=PI,
-            linewidth=1.1,
+            linewidth=1.1 if index < 2 else 0.5,
+            alpha=1.0 if index < 2 else 0.6,
             zorder=1,
             label="DCS PI alone",
         )

@@ -28,6 +28,8 @@ ALIVE_S = 30.0
 ENTRY_SCANS = 40
 """How many scan periods the operator waits for Active before giving up."""
 RELEASE_S = 3.0
+RESTING = frozenset({"MANUAL", "SHADOW"})
+"""Modes from which the operator may select Auto."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +81,9 @@ class Play:
         """Play all scenarios; raises DemoError when a process fails."""
         drawing = asyncio.create_task(self._draw(), name="view")
         try:
-            await self._controller_alive()
+            if not await self._controller_in(RESTING, within_s=ALIVE_S):
+                raise DemoError(f"the controller stays in {self._mode() or 'its start'}")
+            self._say("the controller watches the plant")
             for number, plan in enumerate(scenarios, start=1):
                 self._monitor.begin(plan.name, number)
                 await self._play(plan, episode=number)
@@ -105,12 +109,15 @@ class Play:
         except Stop as stop:
             played.stopped = str(stop)
             self._say(played.stopped)
+        except asyncio.CancelledError:
+            played.stopped = "interrupted"
+            raise
         finally:
             self._take_scans()
             played.end_s, played.last_scan = self._monitor.image.plant_time_s, self._last_scan
         await self._ask(self._room.select(ApcMode.MANUAL))
         self._say("operator selects Manual")
-        await self._until(lambda image: not image.active, within_s=RELEASE_S)
+        await self._controller_in(RESTING, within_s=RELEASE_S)
 
     async def _enter_auto(self, plan: ScenarioPlan) -> None:
         await self._until(lambda image: image.plant_time_s >= plan.auto_at_s)
@@ -164,17 +171,14 @@ class Play:
             self._stage.check()
             raise DemoError(f"the plant did not answer: {error!r}") from error
 
-    async def _controller_alive(self) -> None:
-        """Wait until the controller has looked at the plant and stands in MANUAL or SHADOW."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + ALIVE_S
-        while self._mode() not in {"MANUAL", "SHADOW"}:
-            if loop.time() >= end:
-                raise DemoError(f"the controller did not come out of {self._mode() or 'its start'}")
-            await self._look()
+    async def _controller_in(self, modes: frozenset[str], within_s: float) -> bool:
+        """Look until the journal's last scan ended in one of `modes`; False when none did."""
+
+        def reached(_: PlantImage) -> bool:
             self._take_scans()
-            await asyncio.sleep(LOOK_S)
-        self._say("the controller watches the plant")
+            return self._mode() in modes
+
+        return await self._until(reached, within_s)
 
     async def _draw(self) -> None:
         while True:

@@ -93,7 +93,7 @@ FIGURES = (
     ("scans", "scans", "d"),
     ("overruns", "overruns", "d"),
     ("worst gap", "worst_gap", ".1e"),
-    ("worst gap / tol.", "worst_gap_ratio", ".2f"),
+    ("worst gap / tol.", "worst_gap_ratio", ".1e"),
     ("uncertified", "uncertified_writes", "d"),
     ("entry bump [% span]", "entry_bump_percent", ".2f"),
     ("scan p50 [ms]", "scan_p50_ms", ".1f"),

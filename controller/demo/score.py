@@ -133,6 +133,8 @@ def _reasons(result: Result, *, quick: bool) -> list[str]:
         reasons.append(
             f"{name}: the temperature reached {found.peak_T:.2f} K, above {LIMIT_K:.0f} K"
         )
+    if result.stopped:
+        return reasons  # what did not run to its end is not judged by its end
     if quick and found.last_error >= found.first_error:
         reasons.append(
             f"{name}: the error did not fall: {found.first_error:.1f} settling bands at first, "

@@ -75,6 +75,8 @@ class Stage:
     def __init__(self, options: Options, folder: Path, secrets: Path, period_s: float) -> None:
         self.journal = folder / "journal.db"
         self.trend = folder / "trend.csv"
+        self._logs = folder / "log"
+        self._logs.mkdir()
         self.plant: Child | None = None
         self.controller: Child | None = None
         self.metrics_port = METRICS_PORT
@@ -90,7 +92,7 @@ class Stage:
 
     async def read_plans(self) -> list[ScenarioPlan]:
         """Ask the plant's command for its scenarios."""
-        log = self._folder / "scenarios.json"
+        log = self._logs / "scenarios.json"
         child = start(
             "trimtab-plant scenarios", [*command("trimtab-plant"), "scenarios", "--json"], log=log
         )
@@ -106,7 +108,7 @@ class Stage:
         arguments += ["--credentials", str(users), "--trend", str(self.trend)]
         arguments += ["--ready-file", str(ready)]
         self.plant = start(
-            "trimtab-plant", [*command("trimtab-plant"), *arguments], log=self._folder / "plant.log"
+            "trimtab-plant", [*command("trimtab-plant"), *arguments], log=self._logs / "plant.log"
         )
         found = json.loads(await wait_for_file(ready, self.plant, READY_S))
         return found["endpoint"], read_passwords(users)
@@ -134,7 +136,7 @@ class Stage:
         self.controller = start(
             "trimtab run",
             [*command("trimtab"), "run", "--config", str(settings)],
-            log=self._folder / "controller.log",
+            log=self._logs / "controller.log",
         )
 
     def start_baselines(self, scenarios: Sequence[ScenarioPlan]) -> None:
@@ -147,7 +149,7 @@ class Stage:
             child = start(
                 f"trimtab-plant baseline {plan.name}",
                 [*command("trimtab-plant"), *arguments],
-                log=self._folder / f"baseline-{plan.name}.log",
+                log=self._logs / f"baseline-{plan.name}.log",
                 nice=BEHIND,
             )
             self._baselines.append(child)

@@ -218,7 +218,7 @@ def _span(lines: Sequence[Line], whole: float) -> tuple[float, float]:
     if len(seen) == 0:
         return 0.0, whole
     low, high = float(seen.min()), float(seen.max())
-    margin = max(0.05 * (high - low), 0.05 * whole - 0.5 * (high - low), 0.0)
+    margin = max(0.05 * whole - 0.5 * (high - low), 0.0)
     return low - margin, high + margin
 
 
@@ -248,7 +248,7 @@ def _certificate(frame: Frame) -> Panel:
         ("certificate", verdict),
         ("gap", Text(_power(frame.gap), style=VALUE if valid else WARN)),
         ("tolerance", Text(_power(frame.tolerance), style=NORMAL)),
-        ("worst / tol.", Text(_number(frame.worst_ratio, 3), style=NORMAL)),
+        ("worst / tol.", Text(_power(frame.worst_ratio), style=NORMAL)),
         ("iterations", Text(str(frame.iterations), style=NORMAL)),
     ]
     return _panel(_rows(rows), "Correction")
