@@ -65,6 +65,7 @@ class Controlled(Signal):
     observer_gain: Annotated[float, Field(gt=0, le=1)]
     bias_gain: Share
     bias_limit: NonNegative
+    rest_band: Positive
     integral_gain: Share
     integral_limit: NonNegative
     integral_band: NonNegative

@@ -2,9 +2,12 @@
 
     J(z) = 1/2 z'Hz + q'z + constant + k sum_i max(0, (M z + m)_i)^2,   low <= z <= high
 
-solved by projected Newton steps (Bertsekas 1982, doi:10.1137/0320018): the bounds that the
-gradient pushes against are held, the Newton system of the rest is solved, and the step is
-searched along the projection (Armijo). The certificate is the Frank-Wolfe gap
+solved in two phases. Projected Newton steps (Bertsekas 1982, doi:10.1137/0320018) change many
+bounds at once: the bounds that the gradient pushes against are held, the Newton system of the
+rest is solved, and the step is searched along the projection (Armijo). Where bounds and
+ceilings meet these steps can chatter, so after a few of them a primal active-set method
+(Nocedal & Wright 2006, section 16.5) with an exact line search takes over, which changes one
+bound at a time and cannot. The certificate is the Frank-Wolfe gap
 g(z) = sum_i max over the box of dJ/dz_i (z_i - v_i), closed-form for a box; by convexity
 J(z) - min J <= g(z) (Jaggi 2013, proceedings.mlr.press/v28/jaggi13).
 """
@@ -20,9 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 _ARMIJO = 1e-4
 _HALVINGS = 40
+_PROJECTED_STEPS = 8
+_FLAT = 1e-14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +102,19 @@ def minimise(
     cost, gradient = problem.cost(z), problem.gradient(z)
     gap = problem.gap(z, gradient)
     best = (gap, z, cost, gradient)
+    held = np.zeros(z.shape, dtype=np.bool_)
     iterations = 0
     while not gap <= gap_absolute + gap_relative * abs(cost) and iterations < max_iterations:
-        iterations += 1
-        z, cost = _step(problem, z, cost, gradient)
-        gradient = problem.gradient(z)
-        gap = problem.gap(z, gradient)
         if not np.isfinite(gap):
             break
+        iterations += 1
+        if iterations <= _PROJECTED_STEPS:
+            z = _projected_step(problem, z, cost, gradient)
+            held = _pushed(problem, z, problem.gradient(z))
+        else:
+            z, held = _active_set_step(problem, z, gradient, held)
+        cost, gradient = problem.cost(z), problem.gradient(z)
+        gap = problem.gap(z, gradient)
         if gap < best[0]:
             best = (gap, z, cost, gradient)
     gap, z, cost, gradient = best
@@ -111,19 +122,79 @@ def minimise(
     return Solution(z=z, cost=cost, gap=gap, kkt=kkt, iterations=iterations)
 
 
-def _step(problem: BoxProblem, z: F64, cost: float, gradient: F64) -> tuple[F64, float]:
-    """One projected Newton step with an Armijo search along the projection."""
-    held = ((z <= problem.low) & (gradient >= 0)) | ((z >= problem.high) & (gradient <= 0))
-    free = np.flatnonzero(~held)
+def _pushed(problem: BoxProblem, z: F64, gradient: F64) -> Flags:
+    """Variables at a bound that the gradient pushes against it."""
+    low = (z <= problem.low) & (gradient >= 0)
+    high = (z >= problem.high) & (gradient <= 0)
+    return np.asarray(low | high, dtype=np.bool_)
+
+
+def _newton_direction(problem: BoxProblem, z: F64, gradient: F64, free: Flags) -> F64:
+    """Newton direction (n,) in the free variables, 0 in the others."""
     direction = np.zeros_like(z)
-    if free.size:
-        block = problem.curvature(z)[np.ix_(free, free)]
-        direction[free] = -np.linalg.solve(block, gradient[free])
+    index = np.flatnonzero(free)
+    if index.size:
+        block = problem.curvature(z)[np.ix_(index, index)]
+        direction[index] = -np.linalg.solve(block, gradient[index])
+    return direction
+
+
+def _projected_step(problem: BoxProblem, z: F64, cost: float, gradient: F64) -> F64:
+    """One projected Newton step with an Armijo search along the projection."""
+    direction = _newton_direction(problem, z, gradient, ~_pushed(problem, z, gradient))
     size = 1.0
     for _ in range(_HALVINGS):
         trial = np.clip(z + size * direction, problem.low, problem.high)
-        trial_cost = problem.cost(trial)
-        if trial_cost <= cost + _ARMIJO * float(gradient @ (trial - z)):
-            return trial, trial_cost
+        if problem.cost(trial) <= cost + _ARMIJO * float(gradient @ (trial - z)):
+            return trial
         size *= 0.5
-    return z, cost
+    return z
+
+
+def _active_set_step(problem: BoxProblem, z: F64, gradient: F64, held: Flags) -> tuple[F64, Flags]:
+    """Newton step in the face of the held variables, up to the nearest bound.
+
+    Where the face has no descent left, the held variable that gains most is let go.
+    """
+    direction = _newton_direction(problem, z, gradient, ~held)
+    if -float(gradient @ direction) <= _FLAT * (1.0 + abs(float(gradient @ z))):
+        gain = np.where(held & ~_pushed(problem, z, gradient), np.abs(gradient), 0.0)
+        if gain.max() > 0.0:
+            held = held.copy()
+            held[int(np.argmax(gain))] = False
+            direction = _newton_direction(problem, z, gradient, ~held)
+    bound = np.where(direction > 0.0, problem.high, problem.low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(direction == 0.0, np.inf, (bound - z) / direction)
+    reach = float(room.min())
+    size = _exact_size(problem, z, direction, gradient, reach)
+    moved = np.clip(z + size * direction, problem.low, problem.high)
+    if size < reach:
+        return moved, held
+    blocking = room <= reach
+    return np.where(blocking, bound, moved), np.asarray(held | blocking, dtype=np.bool_)
+
+
+def _exact_size(problem: BoxProblem, z: F64, direction: F64, gradient: F64, reach: float) -> float:
+    """Minimiser of J along `direction` in [0, reach]: the slope is piecewise linear in the size."""
+    bend = problem.ceiling_rows @ direction
+    excess = problem.ceiling_rows @ z + problem.ceiling_offset
+    over = np.maximum(0.0, excess)
+    slope = float(gradient @ direction) - 2.0 * problem.ceiling_penalty * float(over @ bend)
+    curve = float(direction @ (problem.hessian @ direction))
+    moving = bend != 0.0
+    kinks = -excess[moving] / bend[moving]
+    ends = np.append(np.sort(kinks[(kinks > 0.0) & (kinks < reach)]), reach)
+    begin = 0.0
+    for end in ends.tolist():
+        middle = 0.5 * (begin + end) if np.isfinite(end) else begin + 1.0
+        on = excess + middle * bend > 0.0
+        at_zero = slope + 2.0 * problem.ceiling_penalty * float(excess[on] @ bend[on])
+        rise = curve + 2.0 * problem.ceiling_penalty * float(bend[on] @ bend[on])
+        if rise <= 0.0:
+            return begin
+        size = -at_zero / rise
+        if size <= end:
+            return max(size, begin)
+        begin = end
+    return begin

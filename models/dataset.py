@@ -68,7 +68,10 @@ class Dataset:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
-        save_file(self.arrays(), draft, metadata={"recipe": fingerprint_text(recipe)})
+        # safetensors writes the buffer as it lies: an array that is not contiguous would come
+        # back shuffled.
+        whole = {name: np.ascontiguousarray(column) for name, column in self.arrays().items()}
+        save_file(whole, draft, metadata={"recipe": fingerprint_text(recipe)})
         draft.replace(path)
 
     @classmethod

@@ -37,7 +37,9 @@ class IqlTrainer:
         self.policy = Policy(n_features, n_mv, **sizes)
         self.value = Mlp(n_features, 1, **sizes)
         self.critics = [Mlp(n_features + n_mv, 1, **sizes) for _ in range(2)]
-        self.targets = [copy.deepcopy(critic).requires_grad_(requires_grad=False) for critic in self.critics]
+        self.targets = [
+            copy.deepcopy(critic).requires_grad_(requires_grad=False) for critic in self.critics
+        ]
         self.modules = {
             "policy": self.policy,
             "value": self.value,

@@ -102,7 +102,8 @@ class SequencePredictor(nn.Module):
     """One member of the prediction inside the sequence PICNN, in scaled units.
 
     Predicted change of the CVs at each block end = E(s) + B(s) U, B(s) = shared
-    lower-triangular gains of fixed sign times a positive factor of the state: affine in U,
+    lower-triangular gains of fixed sign times a positive factor of the state for every horizon
+    and pair: affine in U,
     so that every penalty of it that is convex gives a cost convex in U.
     """
 
@@ -110,7 +111,7 @@ class SequencePredictor(nn.Module):
         super().__init__()
         self.shape = shape
         n_blocks = len(shape.blocks)
-        n_out = n_blocks * shape.n_cv + shape.n_cv * shape.n_mv
+        n_out = n_blocks * shape.n_cv * (1 + shape.n_mv)
         self.net = Mlp(shape.n_features, n_out, width=shape.width, layers=shape.layers)
         with torch.no_grad():
             self.net.last.weight.mul_(0.1)
@@ -130,9 +131,9 @@ class SequencePredictor(nn.Module):
         n_free = len(s.blocks) * s.n_cv
         out = self.net(features)
         free = out[:, :n_free].reshape(-1, len(s.blocks), s.n_cv)
-        factor = functional.softplus(out[:, n_free:] + FACTOR_SHIFT).reshape(-1, s.n_cv, s.n_mv)
+        factor = functional.softplus(out[:, n_free:] + FACTOR_SHIFT)
         response = torch.einsum("hcju,bju->bhcu", self.gains(), moves)
-        change: Tensor = free + (response * factor[:, None]).sum(-1)
+        change: Tensor = free + (response * factor.reshape(response.shape)).sum(-1)
         return change
 
     def tensors(self, member: int) -> dict[str, NDArray[np.float64]]:

@@ -36,7 +36,7 @@ class Memory:
     plant_time_s: of the last scan, NaN before the first. pending_s: plant time since the last
     history row. filled: rows that hold data. estimate: (n_cv,). cost_filters, policy_filters:
     (n,). past_cv: (H, n_cv), past_mv: (H, n_mv), past_free: (H, n_blocks, n_cv), past_factors:
-    (H, members, n_cv, n_mv). bias: (n_blocks, n_cv). integral: (n_cv,). plan: (n_blocks, n_mv)
+    (H, members, n_blocks, n_cv, n_mv). bias: (n_blocks, n_cv). integral: (n_cv,). plan: (n_blocks, n_mv)
     the last plan in MV units.
     """
 
@@ -73,6 +73,7 @@ class Tracker:
         self._bias_limit = np.array([cv.bias_limit for cv in cvs])
         self._integral_gain = np.array([cv.integral_gain for cv in cvs])
         self._integral_limit = np.array([cv.integral_limit for cv in cvs])
+        self._rest = np.array([cv.rest_band for cv in cvs])
         self._integral_band = np.array([cv.integral_band for cv in cvs])
         self._ceiling = np.array([np.inf if cv.safe_high is None else cv.safe_high for cv in cvs])
         self._signs = np.array(manifest.cost.gain_signs)
@@ -91,7 +92,7 @@ class Tracker:
             past_cv=np.zeros((self._rows, n_cv)),
             past_mv=np.zeros((self._rows, n_mv)),
             past_free=np.zeros((self._rows, n_blocks, n_cv)),
-            past_factors=np.zeros((self._rows, m.cost.members, n_cv, n_mv)),
+            past_factors=np.zeros((self._rows, m.cost.members, n_blocks, n_cv, n_mv)),
             bias=np.zeros((n_blocks, n_cv)),
             integral=np.zeros(n_cv),
             plan=np.zeros((n_blocks, n_mv)),
@@ -182,7 +183,7 @@ class Tracker:
         if memory.filled == 0:
             return np.zeros(self._model.n_cv)
         moved = (mv - memory.past_mv[-1]) / self._half
-        gains = (self._model.shared[:, 0, :, 0, :] * memory.past_factors[-1]).mean(axis=0)
+        gains = (self._model.shared[:, 0, :, 0, :] * memory.past_factors[-1, :, 0]).mean(axis=0)
         change = memory.past_free[-1, 0] + memory.bias[0] + gains @ moved
         expected: F64 = change * self._share(elapsed_s) / self._lengths[0]
         return expected
@@ -208,12 +209,14 @@ class Tracker:
         mean = (total[to_row + 1] - total[from_row]) / self._lengths[:count, None]
         moved = (mean - memory.past_mv[base][:, None]) / self._half * inside[:, :, None]
         shared = self._model.shared[:, :count, :, :count]
-        factors = memory.past_factors[base]
+        factors = memory.past_factors[base, :, np.arange(count)]
         moved_cv = np.einsum("ehcju,hecu,hju->hc", shared, factors, moved) / shared.shape[0]
         rows = np.arange(count)
         predicted = memory.past_cv[base] + memory.past_free[base, rows] + moved_cv
         miss = memory.past_cv[-1] - predicted
-        bias[:count] += self._bias_gain * (miss - bias[:count])
+        change = (memory.past_cv[-1] - memory.past_cv[base]) / self._rest
+        at_rest = np.exp(-np.sum(change * change, axis=1))[:, None]
+        bias[:count] += self._bias_gain * at_rest * (miss - bias[:count])
         bias[count:] = bias[count - 1]
         return np.clip(bias, -self._bias_limit, self._bias_limit)
 

@@ -6,7 +6,7 @@
 
 U holds the moves of all blocks as scaled deviations from the moves in force; E_h is the
 predicted change of the CVs if nothing is moved, B_h the shared gains times a positive
-factor of the state, b_h the bias learned from past errors, D the difference between blocks.
+factor of the state for every horizon and pair, b_h the bias learned from past errors, D the difference between blocks.
 For a given s this is a convex piecewise quadratic in U by construction (partially input
 convex, Amos et al. 2017, arXiv 1609.07152).
 """
@@ -40,7 +40,7 @@ class Response:
     """The model at one state, in CV units.
 
     free: (n_blocks, n_cv) predicted change at each block end if nothing moves.
-    factors: (members, n_cv, n_mv) positive. gains: (n_blocks, n_cv, n_blocks, n_mv) change
+    factors: (members, n_blocks, n_cv, n_mv) positive. gains: (n_blocks, n_cv, n_blocks, n_mv) change
     per scaled move, mean of the members.
     """
 
@@ -58,7 +58,7 @@ class SequenceModel:
         self.ends = np.array(horizon_ends(cost.blocks))
         self.scale = np.array([cv.scale for cv in manifest.cvs])
         shape = (self.n_blocks, self.n_cv, self.n_blocks, self.n_mv)
-        n_out = self.n_blocks * self.n_cv + self.n_cv * self.n_mv
+        n_out = self.n_blocks * self.n_cv * (1 + self.n_mv)
         self._nets = [
             mlp_from(
                 tensors,
@@ -85,11 +85,10 @@ class SequenceModel:
         """Networks at scaled features (n_features,)."""
         split = self.n_blocks * self.n_cv
         outs = [net(features) for net in self._nets]
+        shape = (self.n_blocks, self.n_cv, self.n_mv)
         free = sum(out[:split] for out in outs) / len(outs)
-        factors = np.stack(
-            [softplus(out[split:] + FACTOR_SHIFT).reshape(self.n_cv, self.n_mv) for out in outs]
-        )
-        gains = (self.shared * factors[:, None, :, None, :]).mean(axis=0)
+        factors = np.stack([softplus(out[split:] + FACTOR_SHIFT).reshape(shape) for out in outs])
+        gains = (self.shared * factors[:, :, :, None, :]).mean(axis=0)
         return Response(
             free=np.asarray(free).reshape(self.n_blocks, self.n_cv) * self.scale,
             factors=factors,

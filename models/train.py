@@ -146,7 +146,9 @@ def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) ->
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        single = {name: value.astype("float32") for name, value in trained.tensors.items()}
+        single = {
+            name: value.astype("float32", order="C") for name, value in trained.tensors.items()
+        }
         save_file(single, draft / WEIGHTS)
         manifest = _manifest(recipe, data, trained, {WEIGHTS: sha256(draft / WEIGHTS)})
         (draft / "README.md").write_text(model_card(manifest), encoding="utf-8")
