@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
 from models.bundle import BundleError
 
@@ -29,6 +30,7 @@ tags = typer.Typer(help="Find out which nodes a server has.", no_args_is_help=Tr
 journal = typer.Typer(help="Read the audit record of a controller.", no_args_is_help=True)
 main.add_typer(tags, name="tags")
 main.add_typer(journal, name="journal")
+main.command()(demo)
 
 Config = Annotated[
     Path | None,
