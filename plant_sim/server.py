@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -34,6 +35,7 @@ from plant_sim.users import RoleUsers
 from plant_sim.writes import Value, apply_write
 
 APPLICATION_URI = "urn:trimtab:softplant:server"
+SERVER_NAME = "trimtab soft plant"
 PRODUCT_URI = "urn:trimtab:softplant:product"
 MESSAGE_BYTES = 4 * 1024 * 1024
 BUFFER_BYTES = 65535
@@ -91,7 +93,7 @@ class PlantServer:
         server = self._server
         host = f"[{self._host}]" if ":" in self._host else self._host
         server.set_endpoint(f"opc.tcp://{host}:{self._port}")
-        server.set_server_name("trimtab soft plant")
+        server.set_server_name(SERVER_NAME)
         server.product_uri = PRODUCT_URI
         server.limits = TransportLimits(
             max_recv_buffer=BUFFER_BYTES,
@@ -102,6 +104,10 @@ class PlantServer:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         await server.init()
         await server.set_application_uri(APPLICATION_URI)
+        release = version("trimtab")
+        await server.set_build_info(
+            PRODUCT_URI, "trimtab", SERVER_NAME, release, release, datetime.now(UTC)
+        )
         self.nodes = await AddressSpace.build(server)
         await self.show()
         try:
@@ -210,7 +216,10 @@ class PlantServer:
         clock = SimulationClock(origin_s=time.monotonic(), tick_s=self._tick_s)
         while True:
             await asyncio.sleep(max(0.0, grid.wake_s(clock) - time.monotonic()))
+            before = clock.slipped
             clock, ticks = grid.due(clock, time.monotonic())
+            if clock.slipped > before:
+                _log.warning("plant time fell behind", lost_ticks=clock.slipped - before)
             if ticks:
                 await self._tick(grid.plant_seconds(clock, ticks, self.unit.speed))
 
