@@ -37,6 +37,9 @@ SCHEMA = 1
 LOST = "records_lost"
 GENESIS = "0" * 64
 RETRY_S = 1.0
+LOCKED_S = 1.0
+"""How long an attempt waits for another process that holds the file."""
+
 _BATCH = 256
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run   (seq INTEGER PRIMARY KEY, run INTEGER NOT NULL UNIQUE,
@@ -119,7 +122,9 @@ class Journal:
         """Open or create the file, write the run's row, start the thread.  Raises ConfigError."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                path, timeout=LOCKED_S, isolation_level=None, check_same_thread=False
+            )
         except (OSError, sqlite3.Error) as error:
             raise _unusable(path, error) from None
         try:
