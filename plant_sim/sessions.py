@@ -17,9 +17,10 @@ from asyncua.crypto.permission_rules import User
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 
-from plant_sim.address_space import READ, READ_WRITE, VARIANT_TYPES, AddressSpace
-from plant_sim.methods import MAX_TEXT
-from plant_sim.tags import Argument, Kind, Method, Role, Tag
+from plant_sim.address_space import AddressSpace
+from plant_sim.checks import check_variant, check_write
+from plant_sim.node_items import READ, READ_WRITE
+from plant_sim.tags import Method, Role, Tag
 from plant_sim.unit import Refusal
 from plant_sim.users import PlantUser
 from plant_sim.writes import Value
@@ -52,39 +53,6 @@ class Desk(Protocol):
 
     async def show(self) -> None:
         """Settle the unit and publish what changed."""
-
-
-def check_write(tag: Tag, role: Role, item: ua.WriteValue) -> Value | Refusal:
-    """The value that `role` may write to `tag`, or why not."""
-    if item.AttributeId != ua.AttributeIds.Value or tag.writer is None:
-        return Refusal.NOT_WRITABLE
-    if role is not tag.writer:
-        return Refusal.ACCESS_DENIED
-    if item.IndexRange:
-        return Refusal.INDEX_RANGE
-    status = item.Value.StatusCode
-    if status is not None and status.value != ua.StatusCodes.Good:
-        return Refusal.STATUS_NOT_WRITABLE
-    value = check_variant(tag, item.Value.Value)
-    if tag.enum is not None and value not in {int(member) for member in tag.enum}:
-        return value if isinstance(value, Refusal) else Refusal.OUT_OF_RANGE
-    return value
-
-
-def check_variant(spec: Tag | Argument, variant: ua.Variant | None) -> Value | Refusal:
-    """The scalar in `variant`, if it has the type of `spec`, is finite and inside its range."""
-    if variant is None or variant.is_array or variant.Value is None:
-        return Refusal.TYPE_MISMATCH
-    if variant.VariantType is not VARIANT_TYPES[spec.kind]:
-        return Refusal.TYPE_MISMATCH
-    value: Value = variant.Value
-    if spec.kind is Kind.DOUBLE:
-        low, high = spec.range or (-float("inf"), float("inf"))
-        if not isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
-            return Refusal.OUT_OF_RANGE
-    if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
-        return Refusal.OUT_OF_RANGE
-    return value
 
 
 class PlantSession(InternalSession):

@@ -1,6 +1,6 @@
 """The tag table of R101: every node of the soft plant, its id, type, unit, range and writer.
 
-`address_space.py` builds the OPC UA nodes from this table, `sessions.py` judges writes by it, and
+`node_items.py` builds the OPC UA nodes from this table, `checks.py` judges writes by it, and
 `trimtab-plant tags` prints it as `docs/address_space.md`. Node ids are numeric and fixed: a tag
 keeps its number for ever.
 """

@@ -1,4 +1,4 @@
-"""What a write to a tag does to the unit; type, range and role were checked by `sessions.py`."""
+"""What a write to a tag does to the unit; type, range and role were judged by `checks.py`."""
 
 from plant_sim import handshake, remote_loop
 from plant_sim.handshake import ApcMode, ShedOption

@@ -5,8 +5,8 @@ import math
 import pytest
 from asyncua import ua
 
+from plant_sim.checks import check_variant, check_write
 from plant_sim.methods import METHODS
-from plant_sim.sessions import check_variant, check_write
 from plant_sim.tag_table import TAGS
 from plant_sim.tags import Role
 from plant_sim.unit import Refusal

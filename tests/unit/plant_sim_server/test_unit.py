@@ -289,3 +289,18 @@ def test_the_trend_has_one_row_a_minute_whatever_the_tick(step_s):
     assert unit.plant.time_s - times[-1] < 60.0
     assert all(row.peak_T >= row.state[4] for row in rows)
     assert unit.peak_T >= max(row.peak_T for row in rows)
+
+
+def test_a_reactor_that_cannot_be_integrated_stops_the_simulation_until_reset():
+    unit = make_unit()
+    unit.plant._state[4] = np.nan
+    unit.advance(60.0, 0.0)
+    assert unit.paused
+    assert "integrated" in unit.failure
+    assert not any(reading.good for reading in unit.readings.values())
+    assert write(unit, "Sim/Paused", False) is Refusal.INVALID_STATE  # noqa: FBT003
+    unit.reset("startup", 0)
+    assert not unit.paused
+    assert unit.readings["Temperature"].good
+    unit.advance(60.0, 0.0)
+    assert unit.plant.time_s == 60.0
