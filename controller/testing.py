@@ -233,6 +233,10 @@ class FakeLink:
         if mode is not OperatorMode.AUTO:
             self.values["handshake.active"] = False
 
+    def acknowledge(self) -> None:
+        """The operator acknowledges a shed."""
+        self.values |= {"handshake.permit": True, "handshake.shed_reason": ""}
+
     async def poll(self) -> None:
         """Succeed: the image is always of this instant."""
 

@@ -21,6 +21,7 @@ from controller.core.types import (
     NotAsked,
     NotWritten,
     NotWrittenReason,
+    OperatorMode,
     Partial,
     Refused,
     Written,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from controller.core.modes import ModeState
-    from controller.core.types import F64, Proposal, Readings, WriteOutcome
+    from controller.core.types import F64, Handshake, Proposal, Readings, WriteOutcome
 
 BUMPLESS_SHARE = 0.005
 """Largest step of an MV on entering AUTO, and of a read-back: 0.5 % of the span."""
@@ -235,27 +236,36 @@ def _manipulated(readings: Readings) -> Iterator[Finding]:
 
 
 def _handshake(readings: Readings, state: ModeState) -> Iterator[Finding]:
-    """The DCS's side.  Active is the authority while in control: an override keeps it."""
+    """The DCS's side.  Active is the authority while in command: an override keeps it."""
     shake = readings.handshake
     if not readings.connected or readings.heartbeat_stale:
         return
     if shake.operator is None:
         yield Finding(condition=Condition.OPERATOR_UNKNOWN)
+    if state.in_control and not shake.active:
+        yield from _out_of_command(shake, state)
+        return
     if shake.permit is False:
-        lost = state.in_control and shake.active is not True
-        yield Finding(condition=Condition.PERMIT_LOST if lost else Condition.NO_PERMIT)
+        yield Finding(condition=Condition.NO_PERMIT)
+    if shake.active and not state.in_control:
+        yield Finding(condition=Condition.FOREIGN_ACTIVE)
+
+
+def _out_of_command(shake: Handshake, state: ModeState) -> Iterator[Finding]:
+    """In AUTO or HOLD, and the DCS does not say that it follows: a release, a shed, or not yet.
+
+    A DCS that sheds gives a reason and withdraws its permit; a selector that is off Auto without
+    that is the operator's own act, and `next_mode` releases.
+    """
+    off = shake.operator in {OperatorMode.MANUAL, OperatorMode.SHADOW}
+    shed = bool(shake.shed_reason) and shake.permit is not True
+    if off and not shed:
+        return
+    if shake.permit is False:
+        yield Finding(condition=Condition.PERMIT_LOST)
     if shake.active is None:
         return
-    if not state.in_control:
-        if shake.active:
-            yield Finding(condition=Condition.FOREIGN_ACTIVE)
-        return
-    if shake.active:
-        return
-    released = shake.operator is not None and shake.operator != "auto"
-    if released and not shake.shed_reason:
-        return  # the operator's own act: `next_mode` releases
-    if state.acknowledged or (released and shake.shed_reason):
+    if state.acknowledged or off:
         yield Finding(condition=Condition.PLANT_SHED, detail=shake.shed_reason)
     else:
         yield Finding(condition=Condition.AWAITING_ACTIVE)

@@ -44,6 +44,7 @@ FRESH = ModeState(mode=Mode.AUTO)
 COMMAND = ModeState(mode=Mode.AUTO, acknowledged=True)
 AUTO = OperatorMode.AUTO
 ACTIVE = Handshake(operator=AUTO, permit=True, active=True)
+RELEASED = {"operator": OperatorMode.MANUAL, "active": False}
 GOOD = Advised(advice=plain_advice(vector([50.0, 50.0])), request=None, elapsed_s=0.0)
 
 
@@ -129,25 +130,28 @@ def test_inputs(changes, expected):
         ({"permit": False, "active": False}, FRESH, {Condition.PERMIT_LOST, "await"}),
         ({"permit": False, "active": False}, WATCHING, {Condition.NO_PERMIT}),
         ({"permit": None, "active": None}, COMMAND, set()),
-        ({"active": False}, COMMAND, {Condition.PLANT_SHED}),
+        ({"permit": False, "active": False}, COMMAND, {Condition.PERMIT_LOST, "shed"}),
+        ({"active": False}, COMMAND, {"shed"}),
+        ({"active": False, "shed_reason": "old"}, COMMAND, {"shed"}),
         ({"active": False}, FRESH, {"await"}),
-        ({"active": False, "operator": OperatorMode.MANUAL}, COMMAND, set()),
+        # the selector off Auto: the operator's own act, unless the DCS says that it shed
+        (RELEASED, COMMAND, set()),
+        (RELEASED | {"shed_reason": "old"}, COMMAND, set()),
+        (RELEASED | {"permit": False}, COMMAND, set()),  # released while an override acts
+        (RELEASED | {"active": None}, COMMAND, set()),
         (
-            {"active": False, "operator": OperatorMode.MANUAL, "shed_reason": "trip"},
+            RELEASED | {"permit": False, "shed_reason": "trip"},
             COMMAND,
-            {Condition.PLANT_SHED},
+            {Condition.PERMIT_LOST, "shed"},
         ),
-        (
-            {"active": False, "operator": OperatorMode.MANUAL, "shed_reason": "trip"},
-            FRESH,
-            {Condition.PLANT_SHED},
-        ),
+        (RELEASED | {"permit": None, "shed_reason": "trip"}, FRESH, {"shed"}),
         ({"active": False, "shed_reason": "old"}, WATCHING, set()),
         ({"active": True}, WATCHING, {Condition.FOREIGN_ACTIVE}),
     ],
 )
 def test_handshake(changes, state, expected):
-    expected = {Condition.AWAITING_ACTIVE if entry == "await" else entry for entry in expected}
+    names = {"await": Condition.AWAITING_ACTIVE, "shed": Condition.PLANT_SHED}
+    expected = {names.get(entry, entry) for entry in expected}
     assert conditions(shake(**changes), state=state) == expected
 
 
@@ -230,7 +234,7 @@ def test_an_mv_taken_by_the_operator_is_not_read_back():
 
 
 def test_the_gravest_finding_gives_the_reason():
-    readings = plain_readings(handshake=replace(ACTIVE, active=False, shed_reason="heartbeat"))
+    readings = shake(active=False, permit=False, shed_reason="heartbeat")
     found = effects(
         derive(
             replace(readings, cv=vector([np.nan, 1.0])),
