@@ -63,9 +63,6 @@ class OperatorMode(StrEnum):
     AUTO = "auto"
 
 
-# --------------------------------------------------------------------------- read
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One value as the server delivered it, in the server's unit.
@@ -121,9 +118,6 @@ class Snapshot:
     connected: bool
     measurements: Mapping[str, Measurement]
     heartbeat_age_s: float | None = None
-
-
-# --------------------------------------------------------------------------- validated
 
 
 class FaultKind(StrEnum):
@@ -219,9 +213,6 @@ class Readings:
         return math.isfinite(self.plant_time_s) and all(bool(np.isfinite(a).all()) for a in arrays)
 
 
-# --------------------------------------------------------------------------- proposal
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Advised:
     """The model answered in time."""
@@ -270,9 +261,6 @@ class NotAsked:
 
 
 Proposal: TypeAlias = Advised | Late | Refused | Faulted | NotAsked
-
-
-# --------------------------------------------------------------------------- written
 
 
 class MoveOrigin(StrEnum):
@@ -367,9 +355,6 @@ class NotWritten:
 
 WriteOutcome: TypeAlias = Written | Partial | NotWritten
 NOTHING_WRITTEN = NotWritten(reason=NotWrittenReason.NOTHING_TO_WRITE)
-
-
-# --------------------------------------------------------------------------- closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
