@@ -199,8 +199,12 @@ def _moves(frame: Frame, mv: Manipulated, *, wide: bool) -> Panel:
         Line(x=frame.hours, y=mv.actuals, style=ACTUAL, step=True),
         Line(x=frame.hours, y=mv.moves, style=MOVE, step=True),
     ]
+    low, high = _span(lines, mv.high - mv.low)
     plot = Plot(
-        lines=lines, x_range=(0.0, frame.end_h), y_range=_span(lines, mv.high - mv.low), digits=1
+        lines=lines,
+        x_range=(0.0, frame.end_h),
+        y_range=(max(low, mv.low), min(high, mv.high)),
+        digits=digits,
     )
     return _trend(f"{mv.name}, {mv.low:g} to {mv.high:g} {mv.unit}", head, plot)
 
@@ -257,7 +261,7 @@ def _certificate(frame: Frame) -> Panel:
 def _timing(frame: Frame) -> Panel:
     scan = frame.scan
     share = scan.last_s / scan.deadline_s
-    duration = bar(share, 8, "grey70" if share < 1 else "red3")
+    duration = bar(share, 7, "grey70" if share < 1 else "red3")
     duration.append(f" {1000 * scan.last_s:.1f} ms", style=f"{VALUE} on default")
     late = Text(f"{1000 * scan.lateness_p99_s:.1f} ms p99", style=NORMAL)
     over = Text(f"{scan.overruns} of {scan.count}", style=WARN if scan.overruns else NORMAL)
