@@ -75,7 +75,7 @@ def compare_tag(
     name = key.rsplit(".", 1)[-1]
     problems = list(_problems(key, name, facts, scaled, written=written))
     yield from problems
-    if not any(item.verdict is not Verdict.NOTE for item in problems):
+    if not problems:
         yield Finding(key=key, verdict=Verdict.FITS, found=_summary(facts))
 
 

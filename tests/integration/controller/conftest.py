@@ -105,7 +105,9 @@ class ForeignPlant:
         for number in range(other_namespaces):
             await server.register_namespace(f"urn:vendor:other{number}")
         self.index = await server.register_namespace(URI)
-        folder = await server.nodes.objects.add_folder(self._id("PLC"), "PLC")
+        folder = await server.nodes.objects.add_folder(
+            self._id("PLC"), ua.QualifiedName("PLC", self.index)
+        )
         self.nodes = {}
         for name, value in DOUBLES.items():
             await self._add(folder, name, value, ua.VariantType.Double)
@@ -123,7 +125,10 @@ class ForeignPlant:
         return ua.NodeId(name, self.index)
 
     async def _add(self, folder, name, value, kind) -> None:
-        self.nodes[name] = await folder.add_variable(self._id(name), name, value, varianttype=kind)
+        qualified = ua.QualifiedName(name, self.index)
+        self.nodes[name] = await folder.add_variable(
+            self._id(name), qualified, value, varianttype=kind
+        )
 
     async def stop(self) -> None:
         if self._server is not None:
