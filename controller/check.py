@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from controller.survey import NodeFacts
     from controller.tags import Scaled, Tags
 
+TIMEOUT = "handshake.heartbeat_timeout"
+MISSED_BEATS = 2.0
+"""Heartbeats within the plant's time-out: one may be late without a shed."""
+
 _STYLES = {
     Verdict.FITS: "green",
     Verdict.NOTE: "yellow",
@@ -101,7 +105,7 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
         scaled = _scaled(tags, key)
         findings += compare_tag(key, fact, scaled, written=key in wanted.written)
     findings += compare_methods(await _executable(client, book))
-    findings.append(_period(prepared, facts))
+    findings += [_period(prepared, facts), *_heartbeat(prepared, facts)]
     return [*findings, *absent_parts(tags)]
 
 
@@ -138,6 +142,21 @@ def _period(prepared: Prepared, facts: Mapping[str, NodeFacts]) -> Finding:
         found=f"{period:g} s does not fit",
         action=problem,
     )
+
+
+def _heartbeat(prepared: Prepared, facts: Mapping[str, NodeFacts]) -> Iterable[Finding]:
+    """The plant must wait for more than one missed heartbeat before it sheds."""
+    held = facts[TIMEOUT].value if TIMEOUT in facts else None
+    allowed = None if held is None or held.Value is None else held.Value.Value
+    tick = prepared.settings.scan.supervision_s
+    if isinstance(allowed, int | float) and allowed < MISSED_BEATS * tick:
+        yield Finding(
+            key=TIMEOUT,
+            verdict=Verdict.CONFIGURATION,
+            found=f"the plant sheds after {allowed:g} s, a heartbeat comes every {tick:g} s",
+            action=f"set scan.tick_s to at most {allowed / MISSED_BEATS:g}, or have the "
+            "plant wait longer",
+        )
 
 
 def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:

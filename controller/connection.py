@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,11 @@ PROBE_S = 1.0
 """How often asyncua reads the server's state to notice a dead line."""
 
 KEEPALIVE_S = 2.0
+"""A subscription that has nothing to send says so after this time, unless the server revises it."""
+
 SILENT_S = 10.0
-"""A subscription sends at least every KEEPALIVE_S; one silent for SILENT_S is dead."""
+SILENT_KEEPALIVES = 3.0
+"""A subscription is dead after the longer of SILENT_S and this many keep-alive times."""
 
 _CLOSE_S = 2.0
 
@@ -56,7 +59,7 @@ class Endpoint:
 
     url: str
     user: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     connect_timeout_s: float
 
     def client(self) -> Client:
@@ -97,6 +100,7 @@ class Connection:
         self._types: Mapping[str, ua.VariantType] = {}
         self._read_parameters = ua.ReadParameters()
         self._published_s = monotonic()
+        self._silent_s = SILENT_S
 
     @classmethod
     async def open(
@@ -162,6 +166,8 @@ class Connection:
             ),
             callback=self._published,
         )
+        revised_s = created.RevisedPublishingInterval * created.RevisedMaxKeepAliveCount / 1000.0
+        self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * revised_s)
         items = [
             ua.MonitoredItemCreateRequest(
                 ItemToMonitor=read,
@@ -190,8 +196,8 @@ class Connection:
 
     @property
     def silent(self) -> bool:
-        """True when the subscription has sent nothing, not even a keep-alive, for SILENT_S."""
-        return monotonic() - self._published_s > SILENT_S
+        """True when the subscription has sent nothing, not even a keep-alive, for too long."""
+        return monotonic() - self._published_s > self._silent_s
 
     async def read(self) -> None:
         """Read the whole image in one request."""

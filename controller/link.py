@@ -93,7 +93,11 @@ class Link:
         the keeping itself fails, which is a bug.  admit sees the first image before anything is
         written, and may raise to end it there.
         """
-        failure = await self._connect(admit)
+        try:
+            failure = await self._connect(admit)
+        except BaseException:
+            await self._drop()
+            raise
         if failure is not None:
             return failure
         self._keeper = asyncio.create_task(self._keep(), name="link-keeper")

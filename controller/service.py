@@ -77,6 +77,7 @@ class Service:
         self._stop = asyncio.Event()
         self._stop_reason = STOPPED
         self._fault: BaseException | None = None
+        self._journal: Journal | None = None
         self._scans = 0
         self._completed_s = float("-inf")
         self._reported = -1
@@ -99,27 +100,17 @@ class Service:
             loop.add_signal_handler(number, self._stop.set)
         server = self._serve_metrics()
         try:
-            journal = self._open_journal()
-            try:
-                return await self._connected(journal, server)
-            finally:
-                health = await asyncio.to_thread(journal.close)
-                if health.lost or health.waiting:
-                    self._log.error("journal_incomplete", lost=health.lost, error=health.error)
+            failure = await self._link.open(self._failed, self._admit)
+            if failure is not None:
+                raise PlantRefusedError(explain(failure, self._prepared))
+            return await self._operate(self._opened_journal(), server)
         finally:
+            await self._link.close()
+            await self._close_journal()
             if server is not None:
                 server.close()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
-
-    async def _connected(self, journal: Journal, server: MetricsServer | None) -> int:
-        failure = await self._link.open(self._failed, self._admit)
-        if failure is not None:
-            raise PlantRefusedError(explain(failure, self._prepared))
-        try:
-            return await self._operate(journal, server)
-        finally:
-            await self._link.close()
 
     async def _operate(self, journal: Journal, server: MetricsServer | None) -> int:
         """Build what is left, start the jobs, wait for the end, and end in order."""
@@ -246,11 +237,15 @@ class Service:
         self._stop.set()
 
     def _admit(self, image: startup.Image) -> None:
-        """Refuse a scan period that does not fit; a read-only controller only says so."""
+        """Last checks before the first write to the plant.  Raises ConfigError.
+
+        A scan period that does not fit is refused; a read-only controller only says so.
+        """
         if not self._prepared.read_only:
             startup.admit(self._prepared, self._config_file, image)
         elif (problem := startup.check_period(self._prepared, image)) is not None:
             self._log.warning("scan_period", problem=problem)
+        self._opened_journal()
 
     def _ready(self, server: MetricsServer | None) -> None:
         """Say, once, that the controller works: to the service manager and to the user."""
@@ -282,6 +277,19 @@ class Service:
                 allowed="a free port, or 0 for any",
                 action=f"choose another port or end the program that has it ({error.strerror})",
             ) from None  # fmt: skip
+
+    def _opened_journal(self) -> Journal:
+        """Return the journal of this run; opens it the first time.  Raises ConfigError."""
+        if self._journal is None:
+            self._journal = self._open_journal()
+        return self._journal
+
+    async def _close_journal(self) -> None:
+        """Write what is waiting; say so when a record is lost."""
+        if self._journal is not None:
+            health = await asyncio.to_thread(self._journal.close)
+            if health.lost or health.waiting:
+                self._log.error("journal_incomplete", lost=health.lost, error=health.error)
 
     def _open_journal(self) -> Journal:
         prepared = self._prepared

@@ -6,7 +6,7 @@ and nothing connected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -56,7 +56,7 @@ class Prepared:
     manifest_sha256: str
     runtime: Runtime
     binding: Binding
-    password: str | None
+    password: str | None = field(repr=False)
 
     @property
     def read_only(self) -> bool:

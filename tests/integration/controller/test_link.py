@@ -248,7 +248,8 @@ async def test_a_restarted_server_is_found_again_under_other_namespace_indices(l
         assert aged > 0.4
         await plant.start(other_namespaces=3)
         assert plant.index != first_index
-        await until(lambda: link.connected, 5.0)
+        await until(lambda: any(line["event"] == "reconnected" for line in lines), 5.0)
+        assert link.connected
     await plant.put("TI_101.PV", 64.0)
     assert await link.poll() is None
     assert link.freeze(tick()).measurements["cv.Temperature.pv"].value == 64.0
