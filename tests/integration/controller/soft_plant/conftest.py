@@ -5,6 +5,7 @@ Every controller here runs with torch made unimportable.
 
 import asyncio
 import contextlib
+import csv
 import json
 import os
 import re
@@ -36,6 +37,7 @@ url = {url}
 user = "apc"
 password_file = "apc.password"
 reconnect_max_s = 1.0
+lease_ttl_s = 2.0
 [scan]
 period_s = {period}
 [tags]
@@ -132,6 +134,15 @@ class Plant:
     async def stop(self) -> None:
         if self.process is not None and self.process.popen.poll() is None:
             await self.process.end(signal.SIGINT)
+
+    def last_episode(self) -> list[dict[str, float]]:
+        """The trend since the last reset."""
+        with self.trend.open(encoding="utf-8", newline="") as file:
+            rows = [
+                {key: float(value) for key, value in row.items() if key != "scenario"}
+                for row in csv.DictReader(file)
+            ]
+        return [row for row in rows if row["episode"] == rows[-1]["episode"]]
 
     def password(self, user: str) -> str:
         users = tomllib.loads((self.folder / "users.toml").read_text(encoding="utf-8"))
@@ -249,16 +260,31 @@ class Controller:
             return [event["detail"] for event in reader.events() if event["kind"] == kind]
 
 
-@pytest_asyncio.fixture
-async def soft_plant(tmp_path):
-    """A fresh soft plant process."""
-    plant = Plant(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plant_process(tmp_path_factory):
+    """One soft plant a module: starting one takes seconds."""
+    plant = Plant(tmp_path_factory.mktemp("plant"))
     await plant.start()
     yield plant
     await plant.stop()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def soft_plant(plant_process):
+    """The soft plant at the start of a new episode, and nobody's lease on it."""
+    if plant_process.process.popen.poll() is not None:
+        await plant_process.start()
+    async with plant_process.login("engineer") as engineer:
+        await engineer.wait("APC/LeaseOwner", "", seconds=10.0)
+        await engineer.call(
+            "Sim/Reset",
+            ua.Variant("startup", ua.VariantType.String),
+            ua.Variant(0, ua.VariantType.UInt32),
+        )
+    return plant_process
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def controller(tmp_path, soft_plant):
     """A running controller of the soft plant."""
     running = Controller(tmp_path)
@@ -269,7 +295,7 @@ async def controller(tmp_path, soft_plant):
         await running.process.end()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def operator(soft_plant):
     """The operator, logged in."""
     async with soft_plant.login("operator") as session:

@@ -6,7 +6,11 @@ import signal
 import socket
 import sys
 
+import pytest
+
 from controller.settings import default_config_dir
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIT = "scan.period_s"
 
@@ -42,12 +46,14 @@ async def test_a_scan_period_that_does_not_fit_writes_nothing(
 ):
     controller = make_controller(period_s=0.2)
     controller.configure(soft_plant.url, soft_plant.password("apc"))
+    beats = await operator.get("APC/HeartbeatIn")
     code, text = await ended(controller)
     assert code == 2
     assert FIT in text
     assert "set scan.period_s = 0.1" in text
     assert await operator.get("APC/LeaseOwner") == ""
-    assert await operator.get("APC/HeartbeatIn") == 0
+    assert await operator.get("APC/HeartbeatIn") == beats
+    assert not controller.journal.exists()
 
 
 async def test_a_node_that_is_not_there_is_named(soft_plant, make_controller, tmp_path):
@@ -97,13 +103,14 @@ async def test_two_controllers_one_lease(
 async def test_shadow_on_the_soft_plant_writes_nothing(soft_plant, make_controller, operator):
     controller = make_controller()
     controller.configure(soft_plant.url, soft_plant.password("apc"))
+    beats = await operator.get("APC/HeartbeatIn")
     await controller.start("shadow")
     await operator.select(2)
     await asyncio.sleep(1.0)
     assert await controller.mode() == "SHADOW"
     assert await controller.process.end(signal.SIGTERM) == 0
     for path, value in (
-        ("APC/HeartbeatIn", 0),
+        ("APC/HeartbeatIn", beats),
         ("APC/LeaseOwner", ""),
         ("APC/Request", False),
         ("APC/Active", False),
