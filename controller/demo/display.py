@@ -67,7 +67,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Print one event."""
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, frame: Frame) -> None:
         """Print the figures when plant time has passed the next mark."""

@@ -109,8 +109,8 @@ class Play:
         except Stop as stop:
             played.stopped = str(stop)
             self._say(played.stopped)
-        except asyncio.CancelledError:
-            played.stopped = "interrupted"
+        except (asyncio.CancelledError, DemoError):
+            played.stopped = "was cut short"
             raise
         finally:
             self._take_scans()
