@@ -34,6 +34,6 @@ class BcTrainer:
         rows = self._data.draw(self._batch, self.generator)
         loss = (self.policy(self._data.features[rows]) - self._data.actions[rows]).square().mean()
         self.optimizers["policy"].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizers["policy"].step()
         return {"policy": loss.item()}

@@ -19,8 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, inspect and check the bundles that the controller runs.",
 )
-_errors = Console(stderr=True)
 EXIT_CONFIGURATION, EXIT_ARTEFACT = 2, 3
+
+
+def _say(words: str) -> None:
+    typer.secho(f"trimtab-models: {words}", err=True, fg=typer.colors.RED)
 
 
 class ProgressBar:
@@ -96,10 +99,10 @@ def train(
         with ProgressBar() as bar:
             manifest = run(chosen, at, out or at / "bundle", jobs=jobs, progress=bar)
     except (RecipeError, Diverged) as error:
-        _errors.print(f"trimtab-models: {error}", style="red", highlight=False)
+        _say(str(error))
         raise typer.Exit(EXIT_CONFIGURATION) from error
     except KeyboardInterrupt as interrupt:
-        _errors.print("trimtab-models: interrupted; the same command goes on from here")
+        _say("interrupted; the same command goes on from here")
         raise typer.Exit(130) from interrupt
     Console().print(f"wrote {out or at / 'bundle'}: {manifest.name} {manifest.version}")
 
@@ -120,7 +123,7 @@ def show(
     try:
         runtime = Runtime.load(bundle or default_bundle())
     except BundleError as error:
-        _errors.print(f"trimtab-models: {error}", style="red", highlight=False)
+        _say(str(error))
         raise typer.Exit(EXIT_ARTEFACT) from error
     Console().print(Markdown(model_card(runtime.manifest)))
 

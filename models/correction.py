@@ -70,8 +70,9 @@ class BoxProblem:
 
     def gap(self, z: F64, gradient: F64) -> float:
         """Frank-Wolfe gap at z: an upper bound of J(z) - min J over the box."""
-        reach = np.maximum(gradient * (z - self.low), gradient * (z - self.high))
-        return float(np.sum(reach))
+        with np.errstate(invalid="ignore", over="ignore"):  # no certificate, but no warning
+            reach = np.maximum(gradient * (z - self.low), gradient * (z - self.high))
+            return float(np.sum(reach))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,8 @@ def minimise(
         if gap < best[0]:
             best = (gap, z, cost, gradient)
     gap, z, cost, gradient = best
+    if not np.isfinite(gap):
+        return Solution(z=z, cost=cost, gap=np.nan, kkt=np.nan, iterations=iterations)
     kkt = float(np.max(np.abs(z - np.clip(z - gradient, problem.low, problem.high))))
     return Solution(z=z, cost=cost, gap=gap, kkt=kkt, iterations=iterations)
 

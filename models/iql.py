@@ -81,7 +81,7 @@ class IqlTrainer:
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimizers[name].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizers[name].step()
 
     @torch.no_grad()

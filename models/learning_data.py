@@ -76,9 +76,9 @@ class SequenceData:
     """What the sequence model draws from.
 
     features: (K, n). moves: (K, n_blocks, n_mv), change: (K, n_blocks, n_cv), mask: (K,
-    n_blocks, 1). spread: (n_blocks, n_cv) standard deviation of the change. noise_features: (n_noise, n)
-    effect of one standard deviation of measurement noise on the features; noise_change:
-    (n_noise, n_cv) on the scaled change.
+    n_blocks, 1). spread: (n_blocks, n_cv) standard deviation of the change. noise_features:
+    (n_noise, n) effect of one standard deviation of measurement noise on the features;
+    noise_change: (n_noise, n_cv) on the scaled change.
     """
 
     features: Tensor

@@ -28,9 +28,17 @@ class Trainer(Protocol):
     name: str
     steps: int
     learning_rate: float
-    modules: Mapping[str, nn.Module]
-    optimizers: Mapping[str, torch.optim.Adam]
     generator: torch.Generator
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Everything with weights, by name."""
+        ...
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Adam]:
+        """One learning rate for all."""
+        ...
 
     def step(self) -> dict[str, float]:
         """Draw a batch, make one update, return the losses."""

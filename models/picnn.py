@@ -163,7 +163,7 @@ class ScalarTrainer:
         cost = self.model(self._data.features[rows], self._data.actions[rows])
         loss = (cost - self._data.cost_ahead[rows] / self._unit).square().mean()
         self.optimizers["model"].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizers["model"].step()
         return {"cost": loss.item()}
 
@@ -204,6 +204,6 @@ class SequenceTrainer:
         miss = (predicted - wanted) * data.mask[rows] / data.spread
         loss = miss.square().sum() / (data.mask[rows].sum() * data.change.shape[2])
         self.optimizers["model"].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizers["model"].step()
         return {"change": loss.item()}

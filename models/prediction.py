@@ -36,8 +36,8 @@ class Memory:
     plant_time_s: of the last scan, NaN before the first. pending_s: plant time since the last
     history row. filled: rows that hold data. estimate: (n_cv,). cost_filters, policy_filters:
     (n,). past_cv: (H, n_cv), past_mv: (H, n_mv), past_free: (H, n_blocks, n_cv), past_factors:
-    (H, members, n_blocks, n_cv, n_mv). bias: (n_blocks, n_cv). integral: (n_cv,). plan: (n_blocks, n_mv)
-    the last plan in MV units.
+    (H, members, n_blocks, n_cv, n_mv). bias: (n_blocks, n_cv). integral: (n_cv,). plan:
+    (n_blocks, n_mv) the last plan in MV units.
     """
 
     plant_time_s: float

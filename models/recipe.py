@@ -56,8 +56,8 @@ class Behaviour(Frozen):
     """
 
     episodes_per_scenario: Count
-    override_on_K: Positive  # noqa: N815  # unit symbol
-    override_off_K: Positive  # noqa: N815
+    override_on_K: Positive
+    override_off_K: Positive
     dither: list[NonNegative]
     dither_hold_s: Positive
     random_bias: bool
@@ -143,6 +143,18 @@ class ScalarRecipe(Frozen):
     trust_radius: Positive | None = None
 
 
+class EnvelopeRecipe(Frozen):
+    """Which setpoints are accepted: near operating points at which the data were at rest.
+
+    A window of `rest_hours` is at rest while each CV spans at most `rest_span` [CV unit]. The
+    hull of the windows' means is grown by the share `margin`.
+    """
+
+    rest_hours: Positive
+    rest_span: dict[str, Positive]
+    margin: NonNegative
+
+
 class Recipe(Frozen):
     """One training run, whole."""
 
@@ -154,7 +166,7 @@ class Recipe(Frozen):
     cvs: list[Controlled]
     mvs: list[Signal]
     dvs: list[Signal]
-    envelope_margin: NonNegative
+    envelope: EnvelopeRecipe
     policy: PolicyRecipe
     cost: CostRecipe
     scalar: ScalarRecipe
@@ -179,7 +191,8 @@ def load_recipe(name_or_path: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A key that is not known explains the one that is then missing.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         hint = _nearest(str(first["loc"][-1]), _all_fields(Recipe)) if first["loc"] else ""
         extra = f"; did you mean `{hint}`?" if first["type"] == "extra_forbidden" and hint else ""

@@ -6,7 +6,8 @@
 
 U holds the moves of all blocks as scaled deviations from the moves in force; E_h is the
 predicted change of the CVs if nothing is moved, B_h the shared gains times a positive
-factor of the state for every horizon and pair, b_h the bias learned from past errors, D the difference between blocks.
+factor of the state for every horizon and pair, b_h the bias learned from past errors, D the
+difference between blocks.
 For a given s this is a convex piecewise quadratic in U by construction (partially input
 convex, Amos et al. 2017, arXiv 1609.07152).
 """
@@ -40,8 +41,8 @@ class Response:
     """The model at one state, in CV units.
 
     free: (n_blocks, n_cv) predicted change at each block end if nothing moves.
-    factors: (members, n_blocks, n_cv, n_mv) positive. gains: (n_blocks, n_cv, n_blocks, n_mv) change
-    per scaled move, mean of the members.
+    factors: (members, n_blocks, n_cv, n_mv) positive. gains: (n_blocks, n_cv, n_blocks, n_mv)
+    change per scaled move, mean of the members.
     """
 
     free: F64

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
             """So many steps of the stage are done."""
 
 
-POLICY_TRAINERS = {"bc": BcTrainer, "iql": IqlTrainer}
+POLICY_TRAINERS: dict[str, type[BcTrainer | IqlTrainer]] = {"bc": BcTrainer, "iql": IqlTrainer}
 # A jump of the plant's clock longer than this many samples is a new run, not a late scan.
 MAX_GAP_SAMPLES = 12.0
 
@@ -176,7 +176,7 @@ def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, 
         cvs=recipe.cvs,
         mvs=recipe.mvs,
         dvs=recipe.dvs,
-        setpoint_envelope=envelope(data, recipe.envelope_margin),
+        setpoint_envelope=envelope(data, recipe),
         policy=Policy(
             algorithm=recipe.policy.algorithm,
             features=trained.policy.spec,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.signal import lfilter
@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 
 from models.bundle import Feature, HalfPlane, Initial, horizon_ends, rounded
 from models.features import FeatureMap, value_names
+from models.recipe import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,21 +102,23 @@ def increments(data: Dataset, scale: F64) -> F64:
     step = np.zeros_like(data.mv)
     step[:-1] = data.mv[1:] - data.mv[:-1]
     step[_last_rows(data)] = 0.0
-    return np.clip(step / scale, -1.0, 1.0)
+    scaled: F64 = np.clip(step / scale, -1.0, 1.0)
+    return scaled
 
 
 def increment_scale(data: Dataset, quantile: float) -> F64:
     """The increment (n_mv,) that is 1.0 for the policy: a high quantile of the data's."""
     step = np.abs(np.diff(data.mv, axis=0))
     inside = np.diff(data.episode) == 0
-    return np.maximum(np.quantile(step[inside], quantile, axis=0), 1e-6)
+    high: F64 = np.quantile(step[inside], quantile, axis=0)
+    return np.maximum(high, 1e-6)
 
 
 def tracking_cost(data: Dataset, recipe: Recipe) -> F64:
     """Weighted squared error (M,) at each sample, per 1800 s."""
     weight = np.array([cv.weight for cv in recipe.cvs])
     cost: F64 = ((data.sp - data.cv) ** 2) @ weight
-    return cost * (recipe.source.sample_time_s / 1800.0)
+    return np.asarray(cost * (recipe.source.sample_time_s / 1800.0))
 
 
 def has_next(data: Dataset) -> NDArray[np.bool_]:
@@ -150,7 +153,7 @@ def sequence_targets(data: Dataset, recipe: Recipe) -> SequenceTargets:
     starts = np.concatenate(([0], ends[:-1]))
     half = np.array([(mv.high - mv.low) / 2.0 for mv in recipe.mvs])
     scale = np.array([cv.scale for cv in recipe.cvs])
-    parts: list[tuple[F64, ...]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     for begin, end in data.bounds():
         at = np.arange(begin, end - ends[0])
         reach = np.searchsorted(ends, end - 1 - at, side="right")
@@ -170,29 +173,52 @@ def sequence_targets(data: Dataset, recipe: Recipe) -> SequenceTargets:
     )
 
 
-def envelope(data: Dataset, margin: float) -> list[HalfPlane]:
-    """Half-planes around the operating points in the data, the hull grown by `margin`.
+def envelope(data: Dataset, recipe: Recipe) -> list[HalfPlane]:
+    """Half-planes around the operating points at which the data were at rest.
 
-    The second half of every episode counts, where the process has settled under control.
+    A window is at rest while no CV spans more than the recipe allows; its mean is an operating
+    point. The hull of them all is grown by the margin. Raises RecipeError where the data hold
+    too few.
     """
-    settled = np.concatenate([data.cv[(begin + end) // 2 : end] for begin, end in data.bounds()])
-    if settled.shape[1] == 1:
-        low, high = float(settled.min()), float(settled.max())
-        grow = margin * (high - low)
+    rule = recipe.envelope
+    points = rest_points(data, recipe)
+    n_cv = len(recipe.cvs)
+    if len(points) <= n_cv:
+        raise RecipeError(
+            f"envelope: only {len(points)} windows of {rule.rest_hours:g} h are at rest in the "
+            "data; allow a larger envelope.rest_span or a shorter envelope.rest_hours"
+        )
+    if n_cv == 1:
+        low, high = float(points.min()), float(points.max())
+        grow = rule.margin * (high - low)
         return [
             HalfPlane(normal=[1.0], limit=rounded(high + grow)),
             HalfPlane(normal=[-1.0], limit=rounded(-low + grow)),
         ]
-    hull = ConvexHull(settled)
-    centre = settled[hull.vertices].mean(axis=0)
+    hull = ConvexHull(points)
+    centre = points[hull.vertices].mean(axis=0)
     planes = []
-    for row in np.unique(np.round(hull.equations, 12), axis=0):
-        normal, limit = row[:-1], -row[-1]
+    for row in np.unique(np.round(hull.equations, 9), axis=0):
+        normal, limit = row[:-1], -float(row[-1])
         reach = limit - float(normal @ centre)
         planes.append(
             HalfPlane(
                 normal=[rounded(float(n)) for n in normal],
-                limit=rounded(limit + margin * reach),
+                limit=rounded(limit + rule.margin * reach),
             )
         )
     return planes
+
+
+def rest_points(data: Dataset, recipe: Recipe) -> F64:
+    """Means (K, n_cv) of the windows at rest."""
+    rule = recipe.envelope
+    span = np.array([rule.rest_span[cv.name] for cv in recipe.cvs])
+    length = max(2, round(rule.rest_hours * 3600.0 / recipe.source.sample_time_s))
+    parts = [np.zeros((0, len(recipe.cvs)))]
+    for begin, end in data.bounds():
+        if end - begin >= length:
+            windows = np.lib.stride_tricks.sliding_window_view(data.cv[begin:end], length, axis=0)
+            still = np.all(windows.max(axis=-1) - windows.min(axis=-1) <= span, axis=1)
+            parts.append(windows[still].mean(axis=-1))
+    return np.concatenate(parts)

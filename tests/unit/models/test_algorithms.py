@@ -1,0 +1,117 @@
+"""One contract for all that is trained: it learns, it is seeded, it resumes to the same bits."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.bc import BcTrainer
+from models.iql import IqlTrainer
+from models.learning_data import policy_data, sequence_data
+from models.loop import Diverged, run
+from models.picnn import ScalarTrainer, SequenceTrainer
+
+ALGORITHMS = ("bc", "iql", "scalar", "sequence")
+
+
+@pytest.fixture(scope="session")
+def make(small_recipe, small_data):
+    transitions = policy_data(small_data, small_recipe)
+    horizons = sequence_data(small_data, small_recipe)
+    makers = {
+        "bc": lambda seed, r: BcTrainer(transitions, r.policy, seed),
+        "iql": lambda seed, r: IqlTrainer(transitions, r.policy, seed),
+        "scalar": lambda seed, r: ScalarTrainer(transitions, r.scalar, seed),
+        "sequence": lambda seed, r: SequenceTrainer(horizons, r.cost, seed, 0),
+    }
+
+    def build(name, seed=5, **changes):
+        part = {"bc": "policy", "iql": "policy", "scalar": "scalar", "sequence": "cost"}[name]
+        section = getattr(small_recipe, part).model_copy(update=changes)
+        return makers[name](seed, small_recipe.model_copy(update={part: section}))
+
+    return build
+
+
+def weights(trainer):
+    return torch.cat(
+        [p.detach().flatten() for m in trainer.modules.values() for p in m.parameters()]
+    )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_same_seed_same_bits_other_seed_other_bits(name, make, tmp_path):
+    trainers = [make(name, seed) for seed in (5, 5, 6)]
+    for i, trainer in enumerate(trainers):
+        run(trainer, tmp_path / f"{i}.safetensors")
+    first, same, other = (weights(trainer) for trainer in trainers)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_interrupted_run_ends_with_the_same_bits(name, make, tmp_path):
+    whole, broken, resumed = make(name), make(name), make(name)
+    run(whole, tmp_path / "whole.safetensors", every=20)
+
+    def pull_the_plug(done, _losses):
+        if done == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, tmp_path / "broken.safetensors", every=20, advance=pull_the_plug)
+    steps = []
+    run(
+        resumed,
+        tmp_path / "broken.safetensors",
+        every=20,
+        advance=lambda done, _losses: steps.append(done),
+    )
+    assert steps[0] == 40
+    assert torch.equal(weights(whole), weights(resumed))
+    assert load_file(tmp_path / "whole.safetensors").keys()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_loss_falls(name, make, tmp_path):
+    key = {"bc": "policy", "iql": "critics", "scalar": "cost", "sequence": "change"}[name]
+    trainer = make(name, steps=400)
+    first = np.mean([trainer.step()[key] for _ in range(10)])
+    run(trainer, tmp_path / "c.safetensors")
+    last = np.mean([trainer.step()[key] for _ in range(10)])
+    assert last < 0.9 * first
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_loss_that_is_not_finite_stops_the_run(name, make, tmp_path):
+    trainer = make(name)
+    with torch.no_grad():
+        next(
+            iter(
+                trainer.modules[
+                    "model" if name in {"scalar", "sequence"} else "policy"
+                ].parameters()
+            )
+        ).fill_(float("nan"))
+    with pytest.raises(Diverged, match="lower learning_rate"):
+        run(trainer, tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("name", ["bc", "iql"])
+def test_a_policy_answers_inside_its_range(name, make, tmp_path):
+    trainer = make(name)
+    run(trainer, tmp_path / "c.safetensors")
+    actions = trainer.policy(torch.randn(200, 8) * 100.0)
+    assert actions.shape == (200, 2)
+    assert actions.abs().max() <= 1.0
+
+
+def test_behaviour_cloning_repeats_the_data(make, small_data, small_recipe, tmp_path):
+    """The clone explains the moves of the data better than no move at all."""
+    trainer = make("bc", steps=800)
+    run(trainer, tmp_path / "c.safetensors")
+    data = policy_data(small_data, small_recipe)
+    rows = data.rows
+    with torch.no_grad():
+        miss = (trainer.policy(data.features[rows]) - data.actions[rows]).square().mean()
+    assert miss < data.actions[rows].square().mean()

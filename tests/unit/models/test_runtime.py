@@ -1,0 +1,171 @@
+"""One scan of the runtime: memory, refusals, certificate, offset, determinism."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models.bundle import default_bundle
+from models.recipe import load_recipe
+from models.rollout import rollout
+from models.runtime import Advice, AdviceRequest, ProcessSample, Refusal, RefusalReason, Runtime
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return Runtime.load(default_bundle())
+
+
+def request(time_s=0.0, **changes):
+    sample = ProcessSample(
+        plant_time_s=time_s,
+        cv=np.array([100.0, 350.0]),
+        sp=np.array([100.0, 350.0]),
+        mv=np.array([1.79, 339.9]),
+        dv=np.array([430.0]),
+    )
+    inside = {f.name for f in dataclasses.fields(ProcessSample)}
+    sample = dataclasses.replace(sample, **{k: v for k, v in changes.items() if k in inside})
+    plain = AdviceRequest(
+        sample=sample,
+        low=np.array([1.29, 329.9]),
+        high=np.array([2.29, 349.9]),
+        range_low=np.array([0.0, 300.0]),
+        range_high=np.array([2.5, 350.0]),
+        windup_low=np.zeros(2, dtype=bool),
+        windup_high=np.zeros(2, dtype=bool),
+        freeze=False,
+    )
+    return dataclasses.replace(plain, **{k: v for k, v in changes.items() if k not in inside})
+
+
+def test_advice_is_certified_and_inside_the_box(runtime):
+    advice, _ = runtime.advise(request(), runtime.initial_memory())
+    assert isinstance(advice, Advice)
+    assert advice.certified
+    assert np.all((advice.move >= [1.29, 329.9]) & (advice.move <= [2.29, 349.9]))
+    assert np.array_equal(advice.plan[0], advice.move)
+
+
+def test_the_same_requests_give_the_same_bits(runtime):
+    def run():
+        memory, bits = runtime.initial_memory(), b""
+        for k in range(30):
+            asked = request(300.0 * k, cv=np.array([100.0 + np.sin(k), 350.0]))
+            advice, memory = runtime.advise(asked, memory)
+            bits += advice.move.tobytes() + advice.plan.tobytes()
+        return bits
+
+    assert run() == run()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["cv", "sp", "mv", "dv", "low", "high", "range_low"])
+def test_input_that_is_not_finite_is_refused_and_forgotten(runtime, where, bad):
+    memory = runtime.initial_memory()
+    _, memory = runtime.advise(request(), memory)
+    plain = request(300.0)
+    field = getattr(plain.sample, where, None)
+    value = (getattr(plain, where) if field is None else field).copy()
+    value[-1] = bad
+    answer, after = runtime.advise(request(300.0, **{where: value}), memory)
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.NON_FINITE_INPUT
+    assert after is memory
+
+
+def test_plant_time_that_is_not_finite_is_refused(runtime):
+    answer, _ = runtime.advise(request(np.nan), runtime.initial_memory())
+    assert answer.reason is RefusalReason.NON_FINITE_INPUT
+
+
+def test_an_empty_box_is_refused(runtime):
+    answer, _ = runtime.advise(request(low=np.array([2.4, 329.9])), runtime.initial_memory())
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.EMPTY_BOX
+
+
+def test_a_box_without_width_is_answered_by_its_point(runtime):
+    fixed = np.array([1.5, 340.0])
+    asked = request(low=fixed, high=fixed, range_low=fixed, range_high=fixed)
+    advice, _ = runtime.advise(asked, runtime.initial_memory())
+    assert isinstance(advice, Advice)
+    assert np.array_equal(advice.move, fixed)
+
+
+def test_an_mv_that_is_not_ours_stays_and_the_other_is_optimised(runtime):
+    asked = request(
+        cv=np.array([90.0, 350.0]),
+        low=np.array([1.79, 329.9]),
+        high=np.array([1.79, 349.9]),
+        range_low=np.array([1.79, 300.0]),
+        range_high=np.array([1.79, 350.0]),
+    )
+    advice, _ = runtime.advise(asked, runtime.initial_memory())
+    assert isinstance(advice, Advice)
+    assert advice.move[0] == 1.79
+    assert np.all(advice.plan[:, 0] == 1.79)
+    assert advice.move[1] != 339.9
+
+
+def test_a_setpoint_that_cannot_be_reached_is_refused_with_the_reason(runtime):
+    answer, _ = runtime.advise(request(sp=np.array([120.0, 350.0])), runtime.initial_memory())
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.OUTSIDE_ENVELOPE
+    assert "PolymerConc = 120 kg/m3" in answer.detail
+
+
+@pytest.mark.parametrize("setpoint", [(100, 350), (70, 345), (140, 355), (85, 347), (120, 353)])
+def test_setpoints_that_can_be_reached_are_in_the_envelope(runtime, setpoint):
+    assert runtime.manifest.setpoint_in_envelope(np.array(setpoint, dtype=float)) is None
+
+
+def test_memory_starts_afresh_when_the_plant_clock_turns_back(runtime):
+    memory = runtime.initial_memory()
+    for k in range(10):
+        _, memory = runtime.advise(request(300.0 * k, cv=np.array([90.0, 349.0])), memory)
+    assert memory.filled == 10
+    _, memory = runtime.advise(request(0.0), memory)
+    assert memory.filled == 1
+    assert memory.estimate.tolist() == [100.0, 350.0]
+    _, memory = runtime.advise(request(1e6), memory)
+    assert memory.filled == 1
+
+
+def test_a_late_scan_counts_as_the_samples_that_passed(runtime):
+    memory = runtime.initial_memory()
+    _, memory = runtime.advise(request(0.0), memory)
+    _, memory = runtime.advise(request(910.0), memory)
+    assert memory.filled == 4
+
+
+def test_filters_follow_elapsed_time_not_the_count_of_scans(runtime):
+    def after(times):
+        memory = runtime.initial_memory()
+        for k in times:
+            _, memory = runtime.advise(request(float(k), mv=np.array([2.0, 340.0])), memory)
+        return memory.cost_filters
+
+    np.testing.assert_allclose(after([0, 300, 600, 900]), after([0, 900]), rtol=1e-12)
+
+
+def test_the_model_predicts_the_plant(runtime):
+    """Predictions of the rise after a step up of both MVs have the process's signs."""
+    up = request(low=np.array([2.2, 349.0]), high=np.array([2.2, 349.0]))
+    down = request(low=np.array([1.3, 330.0]), high=np.array([1.3, 330.0]))
+    high, _ = runtime.advise(up, runtime.initial_memory())
+    low, _ = runtime.advise(down, runtime.initial_memory())
+    assert np.all(high.predicted[0] > low.predicted[0])
+
+
+@pytest.mark.parametrize("scenario", ["startup", "grade_down", "grade_up"])
+def test_the_shipped_bundle_settles_every_scenario(runtime, scenario):
+    """One held-out start each, with measurement noise: on spec after a day, never hot."""
+    recipe = load_recipe("polymer-cstr")
+    limit = np.array([0.5, 10.0])
+    episode = rollout(runtime, recipe, scenario, 907, move_limit=limit, hours=24, noise=True)
+    offset = np.abs(episode.offset(24))
+    assert episode.refused == 0
+    assert episode.peak.max() <= 365.0
+    assert offset[0] <= 1.0
+    assert offset[1] <= 0.3
