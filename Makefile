@@ -20,8 +20,9 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 	@$(BIN)/python -m pytest $(TEST)
 
-lint: $(DEV) ## ruff
+lint: $(DEV) ## ruff: rules and format
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 type: $(DEV) ## strict mypy
 	@$(BIN)/mypy
