@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from asyncua import ua
+from typer.testing import CliRunner
 
+from controller.cli import main
 from controller.journal_reader import Reader
 from controller.replay import replay
 from models.bundle import default_bundle
@@ -75,6 +78,34 @@ async def test_auto_from_entry_to_an_orderly_end(controller, operator):
     acts = controller.events("operator")
     assert {"what": "mode", "before": "manual", "after": "auto"}.items() <= acts[0].items()
     assert controller.events("stop")[0]["reason"] == "controller stopped"
+    assert_the_record_can_be_shown_and_is_guarded(controller)
+
+
+def assert_the_record_can_be_shown_and_is_guarded(controller) -> None:
+    def show(*argv: str):
+        arguments = ["journal", "show", "--db", str(controller.journal), *argv]
+        return CliRunner().invoke(main, [*arguments, "--bundle", str(bundle())])
+
+    for argv, word in (
+        ([], "AUTO"),
+        (["--tail", "3"], "written"),
+        (["--events"], "controller stopped"),
+        (["--scan", "3"], '"scan_id": 3'),
+        (["--verify"], "the chain holds"),
+        (["--replay"], "give the same bits again"),
+    ):
+        result = show(*argv)
+        assert result.exit_code == 0, result.output
+        assert word in result.output
+    assert show("--scan", "999999").exit_code == 2
+    assert show("--run", "9").exit_code == 2
+    with sqlite3.connect(controller.journal) as edited:
+        edited.execute(
+            "UPDATE scan SET document = replace(document, ?, ?) WHERE scan_id = 3",
+            ('"written":false', '"written":true'),
+        )
+    edited.close()
+    assert show("--verify").exit_code == 1
 
 
 async def test_a_killed_controller_is_shed_and_the_pi_takes_over(soft_plant, controller, operator):
