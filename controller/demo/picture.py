@@ -91,7 +91,7 @@ def _column(axes: Any, strip: Strip) -> None:
     T.axhline(LIMIT_K, color=ALARM, linewidth=1.0, label=f"limit {LIMIT_K:g} K")
     for index, (axis, actual) in enumerate(((feed, trend.F_I), (coolant, trend.T_c))):
         scans = audit.time_s / 3600.0
-        axis.plot(hours, actual, color=OURS, linewidth=1.8, label="actual output")
+        axis.plot(hours, actual, color=OURS, linewidth=3.0, alpha=0.4, label="actual output")
         axis.step(
             scans,
             audit.move[:, index],
@@ -101,7 +101,7 @@ def _column(axes: Any, strip: Strip) -> None:
             label="corrected move",
         )
         axis.plot(
-            scans, audit.policy[:, index], ".", color=POLICY, markersize=2.0, label="policy move"
+            scans, audit.policy[:, index], ".", color=POLICY, markersize=1.8, label="policy move"
         )
     _baseline((P, T, feed, coolant), strip)
     ratio = np.clip(audit.gap_ratio, LEAST_RATIO, None)

@@ -79,7 +79,8 @@ async def test_stop_asks_first_and_kills_what_does_not_listen(tmp_path: Path):
 
 async def test_stop_lets_a_child_end_in_order(tmp_path: Path):
     code = """
-    import time
+    import signal, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
         print("ready", flush=True); time.sleep(60)
     except KeyboardInterrupt:
