@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import platform
 import signal
 import socket
@@ -18,13 +17,13 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import sdnotify
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from controller import startup
 from controller.advisor import Advisor
+from controller.announcer import Announcer
 from controller.core.conditions import Circumstances
 from controller.core.types import Tick
 from controller.cycle import Cycle
@@ -58,14 +57,6 @@ EXIT_OK, EXIT_FAULT = 0, 1
 Job: TypeAlias = "Callable[[GridPoint], Awaitable[None]]"
 
 
-class Announcer(Protocol):
-    """Tells the service manager how it goes."""
-
-    def notify(self, state: str) -> None:
-        """Send one line of the sd_notify protocol."""
-        ...
-
-
 class Service:
     """One controller from `run` to its end; use once."""
 
@@ -81,7 +72,7 @@ class Service:
         self._scans = 0
         self._completed_s = float("-inf")
         self._reported = -1
-        self._announcer = _announcer()
+        self._announcer = Announcer()
         self._link = Link(
             endpoint=prepared.endpoint,
             wanted=prepared.wanted,
@@ -107,6 +98,7 @@ class Service:
         finally:
             await self._link.close()
             await self._close_journal()
+            self._announcer.close()
             if server is not None:
                 server.close()
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -160,7 +152,7 @@ class Service:
 
     async def _end(self, cycle: Cycle, journal: Journal) -> int:
         """Hand the MVs back and say why the run ended."""
-        self._announce("STOPPING=1")
+        self._announcer.stopping()
         before = cycle.state
         failure = await cycle.stop(self._stop_reason)
         if failure is not None:
@@ -213,7 +205,7 @@ class Service:
         age = asyncio.get_running_loop().time() - self._completed_s
         fresh = age < FRESH_PERIODS * scan.period_s and not self._stop.is_set()
         if fresh:
-            self._announce("WATCHDOG=1")
+            self._announcer.alive()
         news = reporter.diagnostics() if self._scans != self._reported else {}
         self._reported = self._scans
         await self._link.beat(news, alive=fresh and not cycle.release_due)
@@ -249,7 +241,7 @@ class Service:
 
     def _ready(self, server: MetricsServer | None) -> None:
         """Say, once, that the controller works: to the service manager and to the user."""
-        self._announce("READY=1")
+        self._announcer.ready()
         prepared, scan = self._prepared, self._prepared.settings.scan
         what = "shadowing (read-only)" if prepared.read_only else "controlling"
         metrics = f", metrics at {server.url}" if server is not None else ""
@@ -258,10 +250,6 @@ class Service:
             f"a scan every {scan.period_s:g} s{metrics}\n"
         )
         sys.stdout.flush()
-
-    def _announce(self, state: str) -> None:
-        if self._announcer is not None:
-            self._announcer.notify(state)
 
     # ------------------------------------------------------------------ resources
 
@@ -314,11 +302,3 @@ def _start(jobs: dict[str, GridJob], scan_s: float, tick_s: float) -> None:
     jobs["scan"].start(now - scan_s)
     jobs["supervision"].start(now - 0.5 * tick_s)
     jobs["housekeeping"].start(now - 0.25 * tick_s)
-
-
-def _announcer() -> Announcer | None:
-    """Return the service manager's notifier; None when nobody listens."""
-    if "NOTIFY_SOCKET" not in os.environ:
-        return None
-    notifier: Announcer = sdnotify.SystemdNotifier()
-    return notifier

@@ -75,6 +75,7 @@ DOUBLES = {
     "FIC_12.RSP": 40.0,
     "TIC_77.OUT": 60.0,
     "AI_4710.PV": 420.0,
+    "SIM.SPEED": 3000.0,
 }
 SINGLES = {"TIC_77.RSP": 60.0}
 BLOCK_VALUES = {"APC.HB_IN": 0, "APC.HB_OUT": 0, "APC.REQUEST": True, "APC.MODE": 0}

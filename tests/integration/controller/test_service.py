@@ -1,0 +1,232 @@
+"""The service in process, on a foreign plant with a small interface block: AUTO, bugs, hangs."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+
+import pytest
+import pytest_asyncio
+
+from controller.cycle import Cycle
+from controller.errors import ConfigError, PlantRefusedError
+from controller.journal_reader import Reader
+from controller.service import Service
+from controller.settings import load_settings
+from controller.startup import prepare
+from models.runtime import Runtime
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TAGS = """
+schema = 1
+[namespaces]
+plc = "urn:vendor:plc7"
+[cv.PolymerConc]
+pv = "plc:s=AI_4711.PV"
+sp = "plc:s=AIC_4711.SP"
+unit = "g/L"
+range = [0.0, 400.0]
+[cv.Temperature]
+pv = "plc:s=TI_101.PV"
+sp = "plc:s=TIC_101.SP"
+unit = "degC"
+range = [0.0, 150.0]
+[mv.InitiatorFeed]
+target = "plc:s=FIC_12.RSP"
+actual = "plc:s=FIC_12.OUT"
+unit = "percent"
+span = [0.0, 2.5]
+range = [0.0, 100.0]
+max_move = 20.0
+[mv.CoolantTemperature]
+target = "plc:s=TIC_77.RSP"
+actual = "plc:s=TIC_77.OUT"
+unit = "degC"
+range = [26.85, 76.85]
+max_move = 10.0
+[dv.MonomerConc]
+pv = "plc:s=AI_4710.PV"
+unit = "g/L"
+range = [0.0, 1000.0]
+[handshake]
+heartbeat_in = "plc:s=APC.HB_IN"
+request = "plc:s=APC.REQUEST"
+mode = "plc:s=APC.MODE"
+[clock]
+speed = "plc:s=SIM.SPEED"
+"""
+CONFIG = """
+[server]
+url = {url}
+[scan]
+period_s = 0.1
+[tags]
+path = "tags.toml"
+[journal]
+path = {journal}
+[metrics]
+port = 0
+"""
+
+
+async def until(condition, seconds: float = 10.0):
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - the plant has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+class Rig:
+    def __init__(self, folder, plant) -> None:
+        self.folder = folder
+        self.plant = plant
+        self.journal = folder / "journal.db"
+        (folder / "tags.toml").write_text(TAGS, encoding="utf-8")
+        self.config = folder / "controller.toml"
+        text = CONFIG.format(url=json.dumps(plant.url), journal=json.dumps(str(self.journal)))
+        self.config.write_text(text, encoding="utf-8")
+        self.task: asyncio.Task[int] | None = None
+
+    def start(self, **overrides) -> asyncio.Task[int]:
+        prepared = prepare(load_settings(self.config, overrides))
+        self.task = asyncio.create_task(Service(prepared, self.config).run())
+        return self.task
+
+    async def beating(self) -> bool:
+        return await self.plant.get("APC.HB_IN") > 2
+
+    async def following(self) -> bool:
+        return await self.plant.get("APC.REQUEST")
+
+    async def into_auto(self) -> None:
+        self.start()
+        await until(self.beating)
+        await self.plant.put("APC.MODE", 2)
+        await until(self.following)
+
+    async def stop(self) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10.0):
+            return await self.task
+
+    def read(self):
+        with Reader.open(self.journal) as reader:
+            return list(reader.scans()), reader.events()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def rig(tmp_path, plant, capfd):  # noqa: ARG001 - capfd keeps the ready line out of the report
+    made = Rig(tmp_path, plant)
+    yield made
+    if made.task is not None and not made.task.done():
+        await made.stop()
+
+
+async def test_auto_on_a_foreign_plant_starts_from_actual_in_its_units(rig, plant):
+    await rig.into_auto()
+    await asyncio.sleep(0.5)
+    assert await rig.stop() == 0
+    assert await plant.get("APC.REQUEST") is False
+    rows, events = rig.read()
+    first, *later = [row for row in rows if row["written"]]
+    assert first["target"][0] == pytest.approx(1.0, abs=0.005 * 2.5 + 1e-9)
+    assert first["target"][1] == pytest.approx(333.15, abs=0.005 * 50.0 + 1e-9)
+    last = later[-1]["target"]
+    assert await plant.get("FIC_12.RSP") == pytest.approx(last[0] / 2.5 * 100.0)
+    assert await plant.get("TIC_77.RSP") == pytest.approx(last[1] - 273.15, abs=1e-4)
+    assert [event["kind"] for event in events][-1] == "stop"
+
+
+async def test_a_bug_in_a_scan_sheds_records_and_exits_with_a_fault(rig, plant, monkeypatch):
+    await rig.into_auto()
+
+    async def broken(_cycle, _tick):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Cycle, "scan", broken)
+    async with asyncio.timeout(5.0):
+        assert await rig.task == 1
+    assert await plant.get("APC.REQUEST") is False
+    _, events = rig.read()
+    assert events[-1]["kind"] == "stop"
+    assert events[-1]["detail"]["reason"] == "controller fault: KeyError"
+
+
+async def test_a_hung_scan_stops_the_heart(rig, plant, monkeypatch):
+    await rig.into_auto()
+    hung = asyncio.Event()
+
+    async def hang(_cycle, _tick):
+        hung.set()
+        await asyncio.sleep(3600.0)
+
+    monkeypatch.setattr(Cycle, "scan", hang)
+    await hung.wait()
+    await asyncio.sleep(0.3)
+    beat = await plant.get("APC.HB_IN")
+    await asyncio.sleep(0.6)
+    assert await plant.get("APC.HB_IN") == beat
+    assert await rig.stop() == 0
+
+
+async def test_three_late_answers_in_a_row_shed(rig, plant, monkeypatch):
+    await rig.into_auto()
+    advise = Runtime.advise
+
+    def slow(runtime, request, memory):
+        time.sleep(0.06)
+        return advise(runtime, request, memory)
+
+    monkeypatch.setattr(Runtime, "advise", slow)
+
+    async def let_go() -> bool:
+        return not await plant.get("APC.REQUEST")
+
+    await until(let_go)
+    targets = await plant.get("FIC_12.RSP"), await plant.get("TIC_77.RSP")
+    await asyncio.sleep(0.5)
+    assert (await plant.get("FIC_12.RSP"), await plant.get("TIC_77.RSP")) == targets
+    assert await rig.stop() == 0
+    rows, _ = rig.read()
+    late = [row for row in rows if row["proposal"] == "late"]
+    assert len(late) >= 3
+    assert not any(row["written"] for row in late)
+    assert [row["mode_after"] for row in late[:3]] == ["HOLD", "HOLD", "SHED"]
+
+
+async def test_the_service_manager_is_told(rig, tmp_path, monkeypatch):
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
+        inbox.bind(str(address))
+        inbox.settimeout(0.0)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+        rig.start()
+        await until(rig.beating)
+        assert await rig.stop() == 0
+        told = []
+        while True:
+            try:
+                told.append(inbox.recv(100).decode())
+            except BlockingIOError:
+                break
+    assert told[0] == "READY=1"
+    assert told.count("READY=1") == 1
+    assert told.count("WATCHDOG=1") >= 2
+    assert told[-1] == "STOPPING=1"
+
+
+async def test_a_plant_that_is_not_there_leaves_nothing_behind(rig):
+    await rig.plant.stop()
+    with pytest.raises(PlantRefusedError, match="no OPC UA server"):
+        await rig.start()
+    assert not rig.journal.exists()
+
+
+async def test_a_journal_that_cannot_be_written_is_refused_before_the_plant_is_touched(rig, plant):
+    rig.journal.mkdir()
+    with pytest.raises(ConfigError, match=r"journal\.db"):
+        await rig.start()
+    assert await plant.get("APC.REQUEST") is True
+    assert await plant.get("APC.HB_IN") == 0
