@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FIRST_DELAY_S = 0.2
 """Pause after the first failed reconnect; it doubles up to the configured limit."""
 
+UNHURRIED_S = 2.0
+"""Time allowed to each request of an orderly end."""
+
 MISSING_NODES = "missing nodes"
 
 
@@ -103,6 +106,10 @@ class Link:
         self._keeper = asyncio.create_task(self._keep(), name="link-keeper")
         self._keeper.add_done_callback(lambda task: _report(task, on_fault))
         return None
+
+    def unhurried(self) -> None:
+        """Give requests more time: the scans have ended and none waits for an answer."""
+        self._requests.timeout_s = max(self._requests.timeout_s, UNHURRIED_S)
 
     async def close(self) -> None:
         """Stop keeping the connection, give the lease back and close the session."""

@@ -36,8 +36,8 @@ RELEASE_LEASE = "handshake.release_lease"
 SHED = "handshake.shed"
 WRITTEN_KEYS = (HEARTBEAT_IN, REQUEST)
 
-RELEASE_S = 2.0
-"""Time allowed to each request of an orderly end, which no scan waits for."""
+UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
+"""Statuses after which another request would fare no better."""
 
 NEVER = float("-inf")
 
@@ -159,7 +159,10 @@ class Outbound:
         if isinstance(answer, Failed):
             return answer
         status = answer.get(HEARTBEAT_IN)
-        return None if status is None else self._requests.refused("heartbeat", status, HEARTBEAT_IN)
+        if status is None:
+            return None
+        self._lease_due_s = NEVER  # refused by a DCS that knows another holder: ask at once
+        return self._requests.refused("heartbeat", status, HEARTBEAT_IN)
 
     async def keep_lease(self) -> Failed | None:
         """Take the lease, and renew it whenever a third of it has passed."""
@@ -188,21 +191,29 @@ class Outbound:
         """Give the lease back, where this session holds one."""
         connection = self._session()
         if connection is not None and connection.offers(RELEASE_LEASE) and self.lease_held:
-            await self._requests.ask("lease", connection.call(RELEASE_LEASE), RELEASE_S)
+            await self._requests.ask("lease", connection.call(RELEASE_LEASE))
             self._leased_until_s = NEVER
 
     async def shed(self, reason: str) -> Failed | None:
-        """Hand the MVs back: APC.Shed where the DCS has it, else, or if it fails, Request False."""
+        """Hand the MVs back: APC.Shed where the DCS has it, else, or if refused, Request False.
+
+        Without the lease there is nothing to hand back, and the call would take the MVs from the
+        controller that holds it.
+        """
         connection = self._session()
         if connection is None:
             return None if self._read_only else NOT_CONNECTED
+        if not self.lease_held:
+            return None
         failure: Failed | None = None
         if connection.offers(SHED):
             argument = ua.Variant(reason, ua.VariantType.String)
-            called = await self._requests.ask("call", connection.call(SHED, argument), RELEASE_S)
+            called = await self._requests.ask("call", connection.call(SHED, argument))
             failure = called if isinstance(called, Failed) else None
-        if connection.has(REQUEST) and (failure is not None or not connection.offers(SHED)):
-            wrote = await self._requests.ask("write", connection.write({REQUEST: False}), RELEASE_S)
+            if failure is None or failure.status in UNANSWERED:
+                return failure
+        if connection.has(REQUEST):
+            wrote = await self._requests.ask("write", connection.write({REQUEST: False}))
             failure = wrote if isinstance(wrote, Failed) else None
         return failure
 

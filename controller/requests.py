@@ -57,18 +57,16 @@ class Requests:
     def __init__(
         self, *, timeout_s: float, metrics: Metrics, on_lost: Callable[[str], None]
     ) -> None:
-        """timeout_s: for every request that names no other.  on_lost: called with the reason."""
-        self._timeout_s = timeout_s
+        """timeout_s: for every request, may be changed.  on_lost: called with the reason."""
+        self.timeout_s = timeout_s
         self._metrics = metrics
         self._on_lost = on_lost
 
-    async def ask(
-        self, service: str, work: Coroutine[Any, Any, T], timeout_s: float | None = None
-    ) -> T | Failed:
+    async def ask(self, service: str, work: Coroutine[Any, Any, T]) -> T | Failed:
         """Await one request; return its answer, or why there is none."""
         started = monotonic()
         try:
-            async with asyncio.timeout(timeout_s or self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 answer = await work
         except FAULTS as error:
             failure = self.failed(service, error)

@@ -50,6 +50,9 @@ FRESH_PERIODS = 1.5
 POLL_SHARE = 0.9
 """A tick polls by itself when the last poll is older than this share of a tick."""
 
+JOURNAL_CLOSE_S = 5.0
+"""With the requests of an orderly end this stays below the unit's TimeoutStopSec."""
+
 STOPPED = "controller stopped"
 EXIT_OK, EXIT_FAULT = 0, 1
 
@@ -154,6 +157,7 @@ class Service:
         """Hand the MVs back and say why the run ended."""
         self._announcer.stopping()
         before = cycle.state
+        self._link.unhurried()
         failure = await cycle.stop(self._stop_reason)
         if failure is not None:
             self._log.error("shed_not_confirmed", reason=failure.detail)
@@ -217,8 +221,16 @@ class Service:
             read_only=self._prepared.read_only,
             stopping=self._stop.is_set(),
             journal_failed=journal.health().failing,
+            period_problem=self._period_problem(),
             shed_on_journal=self._prepared.settings.journal.on_failure == "shed",
         )
+
+    def _period_problem(self) -> str:
+        """Why the scan period does not fit the plant's present speed, "" when it does."""
+        prepared = self._prepared
+        if prepared.read_only or not self._link.connected:
+            return ""
+        return startup.check_period(prepared, self._link.image()) or ""
 
     def _failed(self, error: BaseException) -> None:
         """End the service because of a bug, with the cause in the log."""
@@ -275,7 +287,7 @@ class Service:
     async def _close_journal(self) -> None:
         """Write what is waiting; say so when a record is lost."""
         if self._journal is not None:
-            health = await asyncio.to_thread(self._journal.close)
+            health = await asyncio.to_thread(self._journal.close, JOURNAL_CLOSE_S)
             if health.lost or health.waiting:
                 self._log.error("journal_incomplete", lost=health.lost, error=health.error)
 

@@ -69,6 +69,7 @@ class Condition(StrEnum):
     DISCONNECTED = "disconnected"
     HEARTBEAT_STALE = "heartbeat_stale"
     OPERATOR_UNKNOWN = "operator_unknown"
+    SCAN_PERIOD = "scan_period"
     BAD_INPUT = "bad_input"
     LIMITS_CROSSED = "limits_crossed"
     NO_MV = "no_mv"
@@ -101,6 +102,7 @@ TABLE: dict[Condition, tuple[Effect, str]] = {
     Condition.DISCONNECTED: (_HOLD | Effect.DISARM, "no connection to the OPC UA server"),
     Condition.HEARTBEAT_STALE: (_HOLD, "the DCS's heartbeat stands still"),
     Condition.OPERATOR_UNKNOWN: (_HOLD, "the operator's selector cannot be read"),
+    Condition.SCAN_PERIOD: (_HOLD, "the scan period does not fit the plant's speed"),
     Condition.BAD_INPUT: (_HOLD, "a measurement must not be used"),
     Condition.LIMITS_CROSSED: (_HOLD, "an MV has no room between its limits"),
     Condition.NO_MV: (_HOLD, "no MV follows the controller"),
@@ -150,13 +152,17 @@ class Effects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What the core is told from outside the scan."""
+    """What the core is told from outside the scan.
+
+    period_problem: why the scan period does not fit sample time and plant speed; "" when it does.
+    """
 
     read_only: bool = False
     stopping: bool = False
     lease_lost: bool = False
     journal_failed: bool = False
     shed_on_journal: bool = True
+    period_problem: str = ""
 
 
 def effects(findings: Iterable[Finding]) -> Effects:
@@ -201,6 +207,8 @@ def _surroundings(around: Circumstances) -> Iterator[Finding]:
         yield Finding(condition=Condition.STOPPING)
     if around.lease_lost:
         yield Finding(condition=Condition.LEASE_LOST)
+    if around.period_problem:
+        yield Finding(condition=Condition.SCAN_PERIOD, detail=around.period_problem)
     if around.journal_failed:
         grave = around.shed_on_journal
         yield Finding(condition=Condition.JOURNAL_FAILED if grave else Condition.JOURNAL_DEGRADED)

@@ -207,6 +207,15 @@ async def test_a_failing_model_holds_then_sheds(rig):
     assert modes == [Mode.HOLD, Mode.HOLD, Mode.SHED]
 
 
+async def test_a_scan_period_that_no_longer_fits_holds_then_sheds(rig):
+    await rig.in_auto()
+    rig.around = Circumstances(period_problem="at 1000 times real time")
+    reports = [await rig.scan() for _ in range(3)]
+    assert [report.after.mode for report in reports] == [Mode.HOLD, Mode.HOLD, Mode.SHED]
+    assert Condition.SCAN_PERIOD in reports[0].conditions
+    assert not any(report.written for report in reports)
+
+
 async def test_the_model_is_asked_in_every_mode_but_nothing_is_written(rig):
     for mode in (OperatorMode.MANUAL, OperatorMode.SHADOW):
         rig.link.select(mode)
