@@ -101,7 +101,7 @@ class Play:
         self.played.append(played)
         await self._ask(self._room.reset(plan.name, self._seed))
         await self._look()
-        self._say(f"engineer resets the plant: {plan.name}, seed {self._seed}")
+        self._say(f"engineer resets: {plan.name}, seed {self._seed}")
         try:
             await self._enter_auto(plan)
             await self._change_setpoints(plan, played)
@@ -132,7 +132,7 @@ class Play:
         await self._ask(self._room.enter_setpoints(plan.setpoint))
         played.setpoint_s = (await self._look()).plant_time_s
         P, T = plan.setpoint
-        self._say(f"operator enters the setpoints {P:g} kg/m3, {T:g} K")
+        self._say(f"operator enters {P:g} kg/m3, {T:g} K")
 
     async def _hold_auto(self, plan: ScenarioPlan) -> None:
         await self._until(

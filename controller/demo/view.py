@@ -195,8 +195,8 @@ def _moves(frame: Frame, mv: Manipulated, *, wide: bool) -> Panel:
         head.append(name, FAINT).append(_number(value, digits), f"bold {style}")
     head.append(f" {mv.unit}", NORMAL)
     lines = [
-        Line(x=frame.hours, y=mv.policies, style=POLICY, step=True),
         Line(x=frame.hours, y=mv.actuals, style=ACTUAL, step=True),
+        Line(x=frame.hours, y=mv.policies, style=POLICY, step=True),
         Line(x=frame.hours, y=mv.moves, style=MOVE, step=True),
     ]
     low, high = _span(lines, mv.high - mv.low)
