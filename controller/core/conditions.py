@@ -187,7 +187,8 @@ def derive(
     """Every condition that holds now.
 
     proposal: None on a supervision tick, which asks for no advice; a read-back is then not judged
-    either, since only a scan polls it.  last: the outcome of the previous scan's write.
+    either, since only a scan polls it, nor while the DCS does not follow (it then sets Target).
+    last: the outcome of the previous scan's write.
     last_target: (n_mv,) last accepted targets, NaN where none is in force.
     """
     found = [*_surroundings(around), *_inputs(readings), *_handshake(readings, state)]
@@ -195,7 +196,8 @@ def derive(
         found += _proposal(proposal)
     if state.in_control:
         found += _outcome(last)
-        if proposal is not None and isinstance(last, Written) and state.acknowledged:
+        follows = state.acknowledged and readings.handshake.active is not False
+        if proposal is not None and isinstance(last, Written) and follows:
             found += _readback(readings, last_target)
     return tuple(found)
 

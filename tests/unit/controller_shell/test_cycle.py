@@ -248,6 +248,26 @@ async def test_the_operators_release_withdraws_request_without_a_shed(rig):
     assert rig.link.sheds == []
 
 
+async def test_a_target_that_the_plant_resets_on_release_is_no_mismatch(rig):
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.select(OperatorMode.MANUAL)
+    rig.link.values[rig.binding.mvs[0].target_key] = 12.0
+    report = await rig.scan()
+    assert report.after.mode is Mode.MANUAL
+    assert Condition.READBACK_MISMATCH not in report.conditions
+    assert rig.link.sheds == []
+
+
+async def test_a_target_that_reads_back_otherwise_in_auto_sheds(rig):
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.values[rig.binding.mvs[0].target_key] = 12.0
+    report = await rig.scan()
+    assert report.after.mode is Mode.SHED
+    assert Condition.READBACK_MISMATCH in report.conditions
+
+
 async def test_the_tick_sees_the_operators_release_between_scans(rig):
     await rig.in_auto()
     rig.link.select(OperatorMode.MANUAL)
