@@ -143,7 +143,7 @@ class Connection:
         )
         self._read_parameters = ua.ReadParameters(
             MaxAge=0,
-            TimestampsToReturn=ua.TimestampsToReturn.Both,
+            TimestampsToReturn=ua.TimestampsToReturn.Source,
             NodesToRead=[
                 ua.ReadValueId(NodeId=book.nodes[key], AttributeId=ua.AttributeIds.Value)
                 for key in self._wanted.read
@@ -181,7 +181,7 @@ class Connection:
         await session.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=created.SubscriptionId,
-                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                TimestampsToReturn=ua.TimestampsToReturn.Source,
                 ItemsToCreate=items,
             )
         )
