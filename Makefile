@@ -18,7 +18,12 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 	@$(BIN)/trimtab demo $(DEMO)
 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
+ifeq ($(TEST),)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property
+	@$(BIN)/python -m pytest tests/integration tests/packaging   # they measure time: one after the other
+else
 	@$(BIN)/python -m pytest $(TEST)
+endif
 
 lint: $(DEV) ## ruff: rules and format
 	@$(BIN)/ruff check .

@@ -37,11 +37,12 @@ Config = Annotated[
     typer.Option(help="Settings, such as config/controller.toml; default: the ones that ship"),
 ]
 TagsFile = Annotated[
-    Path | None, typer.Option("--tags", help="tags.toml; default: what [tags] path names")
+    Path | None,
+    typer.Option("--tags", help="tags.toml; default: as the settings say"),
 ]
 Bundle = Annotated[
     Path | None,
-    typer.Option(help="Folder of the model; default: [bundle] path, or the shipped one"),
+    typer.Option(help="Folder of the model; default: as the settings say, or the shipped one"),
 ]
 Url = Annotated[str | None, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")]
 User = Annotated[str | None, typer.Option(help="User name on the server")]
@@ -87,7 +88,7 @@ def check(
 ) -> None:
     """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing."""
     with _faults_as_exit_codes():
-        from controller.check import check_plant  # noqa: PLC0415
+        from controller.commissioning.check import check_plant  # noqa: PLC0415
         from controller.logs import configure  # noqa: PLC0415
 
         configure(level="warning")
@@ -110,7 +111,7 @@ def browse(
 ) -> None:
     """List a server's variables and propose a tags.toml to edit."""
     with _faults_as_exit_codes():
-        from controller.browse import Limits, browse_to  # noqa: PLC0415
+        from controller.commissioning.browse import Limits, browse_to  # noqa: PLC0415
         from controller.logs import configure  # noqa: PLC0415
 
         configure(level="warning")
@@ -143,7 +144,7 @@ def show(
 ) -> None:
     """Show the last scans, one scan, the events; verify the chain; replay a run."""
     with _faults_as_exit_codes():
-        from controller.journal_view import View, show_journal  # noqa: PLC0415
+        from controller.journal.view import View, show_journal  # noqa: PLC0415
 
         view = View(
             run=run_number,
@@ -187,7 +188,7 @@ def _settings(
     config: Path | None, given: dict[str, Any], *, read_only: bool = False
 ) -> tuple[Path, Any]:
     """Load the settings; what the command line gives wins over the environment and the file."""
-    from controller.settings import default_config_dir, load_settings  # noqa: PLC0415
+    from controller.configuration.settings import default_config_dir, load_settings  # noqa: PLC0415
 
     file = config if config is not None else default_config_dir() / "controller.toml"
     overrides: dict[str, Any] = {}

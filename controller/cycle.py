@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 from controller.core.box import EmptyBox, accepted_targets, box_origin, move_box, no_targets
 from controller.core.conditions import Circumstances, derive, effects
 from controller.core.guard import guard, release
-from controller.core.modes import Mode, ModeState, next_mode, supervise
+from controller.core.modes import next_mode, supervise
 from controller.core.observe import advice_request
+from controller.core.report import CycleReport
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     NOTHING_WRITTEN,
-    CycleReport,
     GuardRefusal,
     NotAsked,
     NotWritten,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from controller.binding import Binding
+    from controller.configuration.binding import Binding
     from controller.core.conditions import Condition, Effects
     from controller.core.types import (
         F64,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         WriteOutcome,
     )
     from controller.core.validate import ValidationRules
-    from controller.requests import Failed
+    from controller.opcua.requests import Failed
     from models.runtime import AdviceRequest
 
 

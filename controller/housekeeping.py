@@ -8,9 +8,9 @@ from controller.core.types import Quality
 from controller.logs import logger
 
 if TYPE_CHECKING:
-    from controller.journal import Journal
-    from controller.link import Link
+    from controller.journal.writer import Journal
     from controller.metrics import Metrics
+    from controller.opcua.link import Link
     from controller.reporting import Reporter
     from controller.timing import GridPoint
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.link import MISSING_NODES
-from controller.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of, status_of
+from controller.opcua.link import MISSING_NODES
+from controller.opcua.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of, status_of
 
 if TYPE_CHECKING:
     from controller.startup import Prepared

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from controller.core.conditions import TABLE, Condition, Effect
-from controller.core.modes import Mode
+from controller.core.state import Mode
 from controller.core.types import (
     Advised,
     Faulted,
@@ -26,8 +26,8 @@ from controller.core.types import (
     Refused,
     Written,
 )
-from controller.journal import Event
-from controller.journal_document import number, numbers
+from controller.journal.document import number, numbers
+from controller.journal.writer import Event
 from controller.logs import logger
 from models.runtime import RefusalReason
 
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from controller.binding import Binding
-    from controller.core.modes import ModeState
-    from controller.core.types import F64, CycleReport, Readings
-    from controller.journal import Item
+    from controller.configuration.binding import Binding
+    from controller.core.report import CycleReport
+    from controller.core.state import ModeState
+    from controller.core.types import F64, Readings
+    from controller.journal.writer import Item
     from controller.metrics import Metrics
 
 IN_SPEC_SHARE = 0.005

@@ -29,10 +29,10 @@ from controller.core.types import Tick
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
 from controller.housekeeping import PERIOD_S, Housekeeping
-from controller.journal import Event, Journal, RunInfo
-from controller.link import Link
+from controller.journal.writer import Event, Journal, RunInfo
 from controller.logs import logger, scan_bound
 from controller.metrics import Metrics, MetricsServer
+from controller.opcua.link import Link
 from controller.refusals import explain
 from controller.reporting import Reporter
 from controller.timing import GridJob

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
-from controller.binding import bind
-from controller.connection import Endpoint, Wanted
-from controller.core.modes import Mode
+from controller.configuration.binding import bind
+from controller.configuration.settings import read_password
+from controller.configuration.tags import load_tags
+from controller.core.state import Mode
 from controller.core.types import OperatorMode
 from controller.core.validate import ValidationRules
 from controller.errors import ConfigError
-from controller.link import LinkOptions
 from controller.metrics import Labelling
-from controller.outbound import WRITTEN_KEYS, Ownership
+from controller.opcua.connection import Endpoint, Wanted
+from controller.opcua.link import LinkOptions
+from controller.opcua.outbound import WRITTEN_KEYS, Ownership
 from controller.reporting import OUTCOMES, REFUSALS
-from controller.settings import read_password
-from controller.tags import load_tags
 from models.bundle import MANIFEST, BundleError, default_bundle, sha256
 from models.runtime import Runtime
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from controller.binding import Binding
+    from controller.configuration.binding import Binding
+    from controller.configuration.settings import Settings
+    from controller.configuration.tags import Tags
     from controller.core.types import Measurement
-    from controller.settings import Settings
-    from controller.tags import Tags
 
 Image: TypeAlias = "Mapping[str, Measurement]"
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller.binding import bind
+from controller.configuration.binding import bind
+from controller.configuration.tags import Tags, parse_tags
 from controller.core.types import (
     Advised,
     Handshake,
@@ -27,13 +28,12 @@ from controller.core.types import (
     flags,
     vector,
 )
-from controller.tags import Tags, parse_tags
 from models.runtime import Advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from controller.binding import Binding
+    from controller.configuration.binding import Binding
     from controller.core.types import F64, Move, Proposal, Scalar, Tick, WriteOutcome
     from models.runtime import AdviceRequest
 

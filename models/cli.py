@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="Train, inspect and check the bundles that the controller runs.",
 )
@@ -76,10 +76,12 @@ def train(
     ] = "polymer-cstr",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     work: Annotated[
-        Path | None, typer.Option(help="Directory of data and checkpoints [work/<name>-<seed>].")
+        Path | None,
+        typer.Option(help="Data and checkpoints; default: work/NAME-SEED."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Directory of the finished bundle [<work>/bundle].")
+        Path | None,
+        typer.Option(help="The finished bundle; default: bundle inside --work."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
 ) -> None:
@@ -110,7 +112,7 @@ def train(
 @app.command()
 def show(
     bundle: Annotated[
-        Path | None, typer.Argument(help="Directory of a bundle [the one that ships].")
+        Path | None, typer.Argument(help="Directory of a bundle; default: the one that ships.")
     ] = None,
 ) -> None:
     """Check a bundle as the controller would and print its card."""
@@ -140,3 +142,7 @@ def recipes() -> None:
 def main() -> None:
     """Entry point."""
     app()
+
+
+if __name__ == "__main__":
+    main()

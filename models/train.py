@@ -150,6 +150,7 @@ def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) ->
             name: value.astype("float32", order="C") for name, value in trained.tensors.items()
         }
         save_file(single, draft / WEIGHTS)
+        (draft / WEIGHTS).chmod(0o644)  # for whoever runs it, like the other files
         manifest = _manifest(recipe, data, trained, {WEIGHTS: sha256(draft / WEIGHTS)})
         (draft / "README.md").write_text(model_card(manifest), encoding="utf-8")
         write_manifest(draft, manifest)

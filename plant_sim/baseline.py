@@ -1,9 +1,9 @@
 """The DCS alone: one episode under its own PI, without a server; the yardstick of a controller."""
 
-from plant_sim.handshake import Handshake
 from plant_sim.plant import PlantOptions
 from plant_sim.scenarios import scenario_named
-from plant_sim.unit import ReactorUnit, TrendSink
+from plant_sim.unit.handshake import Handshake
+from plant_sim.unit.reactor_unit import ReactorUnit, TrendSink
 
 
 def run_baseline(

@@ -92,7 +92,7 @@ def baseline(
     seed: Seed = None,
     hours: Annotated[float, typer.Option(min=0.1, max=1000.0, help="Plant hours")] = 24.0,
     setpoint_at: Annotated[
-        float, typer.Option(min=0.0, help="Plant time of the setpoint change [s]")
+        float, typer.Option(min=0.0, help="Plant time of the setpoint change in s")
     ] = 3600.0,
     noise: Noise = None,
     mismatch: Mismatch = None,

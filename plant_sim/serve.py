@@ -12,12 +12,12 @@ import sdnotify
 import structlog
 
 from plant_sim.errors import ConfigurationError
-from plant_sim.handshake import Handshake, ShedOption
-from plant_sim.server import PlantServer
+from plant_sim.opcua.server import PlantServer
+from plant_sim.opcua.users import load_users
 from plant_sim.settings import PlantSettings
 from plant_sim.trend import TrendFile
-from plant_sim.unit import ReactorUnit
-from plant_sim.users import load_users
+from plant_sim.unit.handshake import Handshake, ShedOption
+from plant_sim.unit.reactor_unit import ReactorUnit
 
 WATCHDOG_PERIOD_S = 1.0
 _log = structlog.get_logger("plant_sim.serve")

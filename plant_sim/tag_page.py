@@ -1,8 +1,8 @@
 """The tag table as a page of documentation, printed by `trimtab-plant tags`."""
 
-from plant_sim.methods import METHODS
-from plant_sim.tag_table import ENUM_TYPES, TAGS
-from plant_sim.tags import NAMESPACE, Argument, Kind, Method, Tag
+from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.tag_table import ENUM_TYPES, TAGS
+from plant_sim.unit.tags import NAMESPACE, Argument, Kind, Method, Tag
 
 HEAD = f"""# Address space of the soft plant
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 import numpy as np
 
 from controller.core.conditions import BUMPLESS_SHARE
-from controller.core.modes import Mode
+from controller.core.state import Mode
 from controller.core.types import (
     NotWritten,
     NotWrittenReason,
@@ -24,7 +24,7 @@ from controller.core.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from controller.core.modes import ModeState
+    from controller.core.state import ModeState
     from controller.core.types import F64, Move, Readings, WriteOutcome
 
 

@@ -30,7 +30,7 @@ from controller.core.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from controller.core.modes import ModeState
+    from controller.core.state import ModeState
     from controller.core.types import F64, Handshake, Proposal, Readings, WriteOutcome
 
 BUMPLESS_SHARE = 0.005

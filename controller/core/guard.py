@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controller.core.box import EmptyBox, move_box
-from controller.core.modes import Mode
+from controller.core.state import Mode
 from controller.core.types import (
     Advised,
     GuardReason,
@@ -24,7 +24,7 @@ from controller.core.types import (
 
 if TYPE_CHECKING:
     from controller.core.box import Box
-    from controller.core.modes import ModeState
+    from controller.core.state import ModeState
     from controller.core.types import F64, Proposal, Readings
     from models.runtime import Advice
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from controller.binding import Binding, BoundMv, BoundTag
+    from controller.configuration.binding import Binding, BoundMv, BoundTag
     from controller.core.types import Measurement, Scalar, Snapshot
 
 SPIKE_SCANS = 3

@@ -14,7 +14,7 @@ from controller.core.judge import Judge, ValidationMemory, ValidationRules
 from controller.core.types import Handshake, OperatorLimits, OperatorMode, Readings, flags, vector
 
 if TYPE_CHECKING:
-    from controller.binding import Binding, BoundMv
+    from controller.configuration.binding import Binding, BoundMv
     from controller.core.types import F64, Snapshot
 
 __all__ = ["ValidationMemory", "ValidationRules", "validate"]

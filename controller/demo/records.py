@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import ConfigError
-from controller.journal_reader import Reader
+from controller.journal.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from controller.configuration.settings import default_config_dir
 from controller.demo.plan import plans
 from controller.demo.processes import (
     DemoError,
@@ -19,7 +20,6 @@ from controller.demo.processes import (
     wait_for_file,
 )
 from controller.demo.room import read_passwords
-from controller.settings import default_config_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

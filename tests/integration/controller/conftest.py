@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 from asyncua import Server, ua
 
-from controller.binding import bind
-from controller.connection import Endpoint, Wanted
-from controller.link import Link, LinkOptions
+from controller.configuration.binding import bind
+from controller.configuration.tags import parse_tags
 from controller.metrics import Labelling, Metrics
-from controller.outbound import Ownership
-from controller.tags import parse_tags
+from controller.opcua.connection import Endpoint, Wanted
+from controller.opcua.link import Link, LinkOptions
+from controller.opcua.outbound import Ownership
 
 URI = "urn:vendor:plc7"
 

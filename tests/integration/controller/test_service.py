@@ -10,11 +10,11 @@ import time
 import pytest
 import pytest_asyncio
 
+from controller.configuration.settings import load_settings
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
-from controller.journal_reader import Reader
+from controller.journal.reader import Reader
 from controller.service import Service
-from controller.settings import load_settings
 from controller.startup import prepare
 from models.runtime import Runtime
 

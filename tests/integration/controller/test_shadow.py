@@ -11,10 +11,10 @@ import tomllib
 
 import pytest
 
-from controller.browse import Limits, walk
-from controller.connection import Endpoint
-from controller.journal_reader import Reader
-from controller.survey import survey
+from controller.commissioning.browse import Limits, walk
+from controller.journal.reader import Reader
+from controller.opcua.connection import Endpoint
+from controller.opcua.survey import survey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,9 +11,9 @@ import tomllib
 import pytest
 from asyncua import Client, ua
 
-from plant_sim.methods import METHODS
-from plant_sim.tag_table import FOLDERS, TAGS
-from plant_sim.tags import NAMESPACE, Kind
+from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.tag_table import FOLDERS, TAGS
+from plant_sim.unit.tags import NAMESPACE, Kind
 
 COMMAND = [sys.executable, "-m", "plant_sim.cli"]
 START_LIMIT_S = 60.0

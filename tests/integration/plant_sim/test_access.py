@@ -5,9 +5,9 @@ import math
 import pytest
 from asyncua import Client, ua
 
-from plant_sim.methods import METHODS
-from plant_sim.tag_table import TAGS
-from plant_sim.tags import Role
+from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.tag_table import TAGS
+from plant_sim.unit.tags import Role
 
 FEED = "R101/MV/InitiatorFeed"
 VALUES = {

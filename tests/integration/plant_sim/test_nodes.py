@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from asyncua import ua
 
-from plant_sim.methods import METHODS
-from plant_sim.tag_table import ENUM_TYPES, TAGS
-from plant_sim.tags import Kind
+from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.tag_table import ENUM_TYPES, TAGS
+from plant_sim.unit.tags import Kind
 
 
 async def test_every_tag_and_method_is_found_by_its_browse_path(plant):

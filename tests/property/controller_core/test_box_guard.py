@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from controller.core.box import Box, accepted_targets, move_box
 from controller.core.conditions import BUMPLESS_SHARE
 from controller.core.guard import guard
-from controller.core.modes import Mode, ModeState
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     Advised,
     GuardReason,

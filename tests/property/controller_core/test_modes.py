@@ -19,14 +19,8 @@ from controller.core.conditions import (
     derive,
     effects,
 )
-from controller.core.modes import (
-    ACTIVATION_SCANS,
-    HOLD_SCANS,
-    Mode,
-    ModeState,
-    next_mode,
-    supervise,
-)
+from controller.core.modes import ACTIVATION_SCANS, HOLD_SCANS, next_mode, supervise
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     NOTHING_WRITTEN,
     Advised,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from controller.units import Conversion, NoConversion, conversion
+from controller.configuration.units import Conversion, NoConversion, conversion
 
 FAMILIES = [["K", "degC", "degF"], ["kg/h", "kg/s", "g/s"], ["kg/m3", "g/L"]]
 pairs = st.sampled_from(FAMILIES).flatmap(

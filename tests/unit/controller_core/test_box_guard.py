@@ -16,8 +16,8 @@ from controller.core.box import (
     no_targets,
 )
 from controller.core.guard import guard, release
-from controller.core.modes import Mode, ModeState
 from controller.core.observe import advice_request
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     NOTHING_WRITTEN,
     Advised,

@@ -16,7 +16,7 @@ from controller.core.conditions import (
     derive,
     effects,
 )
-from controller.core.modes import Mode, ModeState
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     NOTHING_WRITTEN,
     Advised,

@@ -15,11 +15,11 @@ import pytest
 
 from controller.core.box import move_box, no_targets
 from controller.core.conditions import Condition
-from controller.core.modes import Mode, ModeState
 from controller.core.observe import advice_request
+from controller.core.report import CycleReport
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     Advised,
-    CycleReport,
     Fault,
     Faulted,
     FaultKind,
@@ -40,10 +40,10 @@ from controller.core.types import (
     vector,
 )
 from controller.errors import ConfigError
-from controller.journal import LOST, Event, Journal, RunInfo
-from controller.journal_document import request_of, restored
-from controller.journal_reader import Reader
-from controller.replay import replay
+from controller.journal.document import request_of, restored
+from controller.journal.reader import Reader
+from controller.journal.replay import replay
+from controller.journal.writer import LOST, Event, Journal, RunInfo
 from controller.testing import plain_advice, plain_readings
 from models.runtime import Refusal, RefusalReason
 

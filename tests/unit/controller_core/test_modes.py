@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.core.conditions import Condition, Effects, Finding, effects
-from controller.core.modes import HOLD_SCANS, Mode, ModeState, next_mode, supervise
+from controller.core.modes import HOLD_SCANS, next_mode, supervise
+from controller.core.state import Mode, ModeState
 from controller.core.types import OperatorMode
 
 MANUAL, SHADOW, AUTO = OperatorMode.MANUAL, OperatorMode.SHADOW, OperatorMode.AUTO

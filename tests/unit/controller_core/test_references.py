@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.references import (
+from controller.configuration.references import (
     BrowsePath,
     MethodRef,
     NodeIdRef,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.configuration.settings import default_config_dir, load_settings, read_password
 from controller.errors import ConfigError
-from controller.settings import default_config_dir, load_settings, read_password
 
 MINIMAL = "[scan]\nperiod_s = 300.0\n"
 

@@ -7,25 +7,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from controller.binding import bind
+from controller.configuration.binding import bind
+from controller.configuration.settings import default_config_dir, load_settings
+from controller.configuration.tags import load_tags
 from controller.core.box import Box, box_origin, move_box, no_targets
-from controller.core.modes import Mode, ModeState
 from controller.core.observe import advice_request
-from controller.core.types import (
-    NOTHING_WRITTEN,
-    Advised,
-    CycleReport,
-    NotAsked,
-    OperatorMode,
-    Refused,
-    Tick,
-)
+from controller.core.report import CycleReport
+from controller.core.state import Mode, ModeState
+from controller.core.types import NOTHING_WRITTEN, Advised, NotAsked, OperatorMode, Refused, Tick
 from controller.core.validate import ValidationMemory, ValidationRules, validate
-from controller.journal import Journal, RunInfo
-from controller.journal_reader import Reader
-from controller.replay import replay
-from controller.settings import default_config_dir, load_settings
-from controller.tags import load_tags
+from controller.journal.reader import Reader
+from controller.journal.replay import replay
+from controller.journal.writer import Journal, RunInfo
 from controller.testing import FakeClock, FakeLink
 from models.bundle import default_bundle
 from models.runtime import Advice, Runtime

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.binding import bind
+from controller.configuration.binding import bind
+from controller.configuration.settings import default_config_dir
+from controller.configuration.tags import load_tags, parse_tags
 from controller.errors import ConfigError
-from controller.settings import default_config_dir
-from controller.tags import load_tags, parse_tags
 from controller.testing import PlainManifest, PlainVariable, plain_binding
 
 SHIPPED = default_config_dir() / "tags.toml"

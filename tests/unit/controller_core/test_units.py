@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.units import Conversion, NoConversion, conversion
+from controller.configuration.units import Conversion, NoConversion, conversion
 
 
 @pytest.mark.parametrize(

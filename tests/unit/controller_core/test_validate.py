@@ -8,11 +8,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from controller.binding import bind
+from controller.configuration.binding import bind
+from controller.configuration.tags import parse_tags
 from controller.core.judge import SPIKE_SCANS
 from controller.core.types import FaultKind, OperatorMode, Quality
 from controller.core.validate import ValidationMemory, ValidationRules, validate
-from controller.tags import parse_tags
 from controller.testing import (
     EPOCH,
     FakeClock,

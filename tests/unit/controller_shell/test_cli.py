@@ -40,7 +40,16 @@ def test_help_is_there_within_a_second():
 
 @pytest.mark.parametrize(
     "module",
-    ["service", "check", "browse", "journal_view", "cycle", "link", "startup", "demo.command"],
+    [
+        "service",
+        "commissioning.check",
+        "commissioning.browse",
+        "journal.view",
+        "cycle",
+        "opcua.link",
+        "startup",
+        "demo.command",
+    ],
 )
 def test_no_module_needs_torch_gymnasium_or_the_plant(module):
     code = (

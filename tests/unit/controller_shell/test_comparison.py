@@ -5,10 +5,10 @@ import math
 import pytest
 from asyncua import ua
 
-from controller.comparison import Verdict, absent_parts, compare_methods, compare_tag
-from controller.settings import default_config_dir
-from controller.survey import NodeFacts
-from controller.tags import CvTag, MvTag, load_tags
+from controller.commissioning.comparison import Verdict, absent_parts, compare_methods, compare_tag
+from controller.configuration.settings import default_config_dir
+from controller.configuration.tags import CvTag, MvTag, load_tags
+from controller.opcua.survey import NodeFacts
 
 CV = CvTag(pv="i=1", sp="i=2", unit="K", range=(280.0, 420.0))
 MV = MvTag(unit="percent", span=(0, 2.5), range=(0, 100), max_move=5, target="i=1", actual="i=2")

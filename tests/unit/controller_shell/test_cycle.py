@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controller.core.conditions import Circumstances, Condition
-from controller.core.modes import Mode
+from controller.core.state import Mode
 from controller.core.types import (
     Advised,
     Faulted,
@@ -25,7 +25,7 @@ from controller.core.types import (
 )
 from controller.core.validate import ValidationRules
 from controller.cycle import Cycle
-from controller.requests import NOT_CONNECTED
+from controller.opcua.requests import NOT_CONNECTED
 from controller.testing import FakeClock, FakeLink, ScriptedAdvisor, plain_advice, plain_binding
 
 PERIOD_S = 1.0

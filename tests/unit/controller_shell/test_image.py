@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asyncua import ua
 
-from controller.connection import encode
 from controller.core.types import Quality
-from controller.image import HEARTBEAT, PLANT_TIME, ProcessImage, measurement
+from controller.opcua.connection import encode
+from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage, measurement
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.guesses import likeness, squeezed, words
-from controller.proposal import Found, prefixes, propose, references
-from controller.references import parse_reference
-from controller.survey import NodeFacts, unece, unit_name
+from controller.commissioning.guesses import Found, likeness, squeezed, words
+from controller.commissioning.proposal import prefixes, propose, references
+from controller.configuration.references import parse_reference
+from controller.opcua.survey import NodeFacts, unece, unit_name
 from models.bundle import default_bundle, load_manifest
 
 URI = "urn:vendor:plc7"

@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.core.conditions import Condition
-from controller.core.modes import Mode, ModeState
+from controller.core.report import CycleReport
+from controller.core.state import Mode, ModeState
 from controller.core.types import (
     Advised,
-    CycleReport,
     Late,
     Move,
     MoveOrigin,
@@ -25,7 +25,7 @@ from controller.core.types import (
     flags,
     vector,
 )
-from controller.journal import Event
+from controller.journal.writer import Event
 from controller.metrics import Labelling, Metrics
 from controller.reporting import OUTCOMES, REFUSALS, Reporter
 from controller.testing import plain_advice, plain_binding, plain_readings

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from controller.configuration.settings import default_config_dir, load_settings
 from controller.core.types import Measurement, Quality
 from controller.errors import ConfigError
-from controller.settings import default_config_dir, load_settings
 from controller.startup import SPEED, admit, check_period, prepare
 from models.bundle import BundleError, default_bundle, sha256
 

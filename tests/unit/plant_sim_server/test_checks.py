@@ -5,11 +5,11 @@ import math
 import pytest
 from asyncua import ua
 
-from plant_sim.checks import check_variant, check_write
-from plant_sim.methods import METHODS
-from plant_sim.tag_table import TAGS
-from plant_sim.tags import Role
-from plant_sim.unit import Refusal
+from plant_sim.opcua.checks import check_variant, check_write
+from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.reactor_unit import Refusal
+from plant_sim.unit.tag_table import TAGS
+from plant_sim.unit.tags import Role
 
 BY_PATH = {tag.path: tag for tag in TAGS}
 TARGET = BY_PATH["R101/MV/InitiatorFeed/Target"]

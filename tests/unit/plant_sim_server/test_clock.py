@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plant_sim.clock import SimulationClock, due, plant_seconds, wake_s
+from plant_sim.unit.clock import SimulationClock, due, plant_seconds, wake_s
 
 
 def test_ticks_fall_on_the_absolute_grid():

@@ -2,7 +2,7 @@ from math import isnan
 
 import pytest
 
-from plant_sim.faults import FaultKind, Instrument, Quality, Reading, inject, sample
+from plant_sim.unit.faults import FaultKind, Instrument, Quality, Reading, inject, sample
 
 THERMOMETER = Instrument(low=280.0, high=420.0)
 

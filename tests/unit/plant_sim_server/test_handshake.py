@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plant_sim import handshake as hs
-from plant_sim.handshake import ApcMode, Conditions, Handshake, ShedOption
+from plant_sim.unit import handshake as hs
+from plant_sim.unit.handshake import ApcMode, Conditions, Handshake, ShedOption
 
 HEALTHY = Conditions(tripped=False, override=False, cv_good=True, plant_time_s=0.0)
 

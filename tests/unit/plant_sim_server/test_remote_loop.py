@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plant_sim import remote_loop as rl
 from plant_sim.plant import LoopMode
-from plant_sim.remote_loop import ENTRY_MOVE, Limited, RemoteLoop
+from plant_sim.unit import remote_loop as rl
+from plant_sim.unit.remote_loop import ENTRY_MOVE, Limited, RemoteLoop
 
 SPAN = 2.5
 

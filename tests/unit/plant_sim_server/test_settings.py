@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from plant_sim.errors import ConfigurationError
-from plant_sim.server import loopback
+from plant_sim.opcua.server import loopback
 from plant_sim.settings import PlantSettings, load_settings
 
 SHIPPED = Path(__file__).parents[3] / "config" / "plant.toml"

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from plant_sim.methods import METHODS
-from plant_sim.node_items import PROPERTY_OFFSET, UNITS, engineering_units, unit_id
+from plant_sim.opcua.methods import METHODS
+from plant_sim.opcua.node_items import PROPERTY_OFFSET, UNITS, engineering_units, unit_id
 from plant_sim.tag_page import tag_page
-from plant_sim.tag_table import ENUM_TYPES, FOLDERS, TAGS
-from plant_sim.tags import Kind, Role
+from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, TAGS
+from plant_sim.unit.tags import Kind, Role
 
 PAGE = Path(__file__).parents[3] / "docs" / "address_space.md"
 

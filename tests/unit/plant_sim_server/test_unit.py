@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from plant_sim.handshake import ApcMode, Handshake, ShedOption, take_lease
 from plant_sim.plant import LoopMode, PlantOptions
 from plant_sim.regulatory import OVERRIDE_OUTPUT
-from plant_sim.tag_image import grade_of, tag_image
-from plant_sim.tag_table import TAGS
-from plant_sim.tags import Grade
-from plant_sim.unit import ReactorUnit, Refusal
-from plant_sim.writes import apply_write
+from plant_sim.unit.handshake import ApcMode, Handshake, ShedOption, take_lease
+from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
+from plant_sim.unit.tag_image import grade_of, tag_image
+from plant_sim.unit.tag_table import TAGS
+from plant_sim.unit.tags import Grade
+from plant_sim.unit.writes import apply_write
 
 FEED = "R101/MV/InitiatorFeed"
 COOLANT = "R101/MV/CoolantTemperature"

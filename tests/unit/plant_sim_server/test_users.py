@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from plant_sim.errors import ConfigurationError
-from plant_sim.tags import Role
-from plant_sim.users import RoleUsers, load_users
+from plant_sim.opcua.users import RoleUsers, load_users
+from plant_sim.unit.tags import Role
 
 PASSWORD = "correct horse battery"  # noqa: S105
 

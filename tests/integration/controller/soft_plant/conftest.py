@@ -22,8 +22,8 @@ import pytest_asyncio
 from asyncua import Client, ua
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.journal_reader import Reader
-from controller.settings import default_config_dir
+from controller.configuration.settings import default_config_dir
+from controller.journal.reader import Reader
 
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from controller.cli import main; main()"
 NAMESPACE = "urn:trimtab:softplant"

@@ -12,8 +12,8 @@ from asyncua import ua
 from typer.testing import CliRunner
 
 from controller.cli import main
-from controller.journal_reader import Reader
-from controller.replay import replay
+from controller.journal.reader import Reader
+from controller.journal.replay import replay
 from models.bundle import default_bundle
 from models.runtime import Runtime
 

@@ -6,11 +6,11 @@ import signal
 import pytest
 from asyncua import ua
 
+from controller.configuration.settings import load_settings
 from controller.core.guard import release
 from controller.core.types import NotWritten, NotWrittenReason
-from controller.link import Link
 from controller.metrics import Metrics
-from controller.settings import load_settings
+from controller.opcua.link import Link
 from controller.startup import prepare
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

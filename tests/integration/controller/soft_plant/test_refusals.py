@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from controller.settings import default_config_dir
+from controller.configuration.settings import default_config_dir
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,1 @@
+"""Connecting to a server for the first time: `trimtab tags browse` and `trimtab check`."""

@@ -1,0 +1,182 @@
+"""`trimtab check`: does this configuration fit this plant?  Reads only, prints a table.
+
+Exit code 0 when everything fits, 2 when the configuration must change, 4 when the plant must.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncua import ua
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from controller.commissioning.comparison import (
+    Finding,
+    Verdict,
+    absent_parts,
+    compare_methods,
+    compare_tag,
+)
+from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
+from controller.opcua.connection import FAULTS
+from controller.opcua.image import measurement
+from controller.opcua.nodes import resolve
+from controller.opcua.survey import survey
+from controller.refusals import explain_error
+from controller.startup import SPEED, check_period, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from asyncua import Client
+
+    from controller.configuration.settings import Settings
+    from controller.configuration.tags import Scaled, Tags
+    from controller.opcua.nodes import AddressBook
+    from controller.opcua.survey import NodeFacts
+    from controller.startup import Prepared
+
+TIMEOUT = "handshake.heartbeat_timeout"
+MISSED_BEATS = 2.0
+"""Heartbeats within the plant's time-out: one may be late without a shed."""
+
+_STYLES = {
+    Verdict.FITS: "green",
+    Verdict.NOTE: "yellow",
+    Verdict.CONFIGURATION: "bold red",
+    Verdict.PLANT: "bold red",
+}
+_MARKS = {
+    Verdict.FITS: "ok",
+    Verdict.NOTE: "note",
+    Verdict.CONFIGURATION: "WRONG HERE",
+    Verdict.PLANT: "WRONG THERE",
+}
+
+
+async def check_plant(settings: Settings, file: Path) -> int:
+    """Compare and print; return the exit code.
+
+    Raises ConfigError and BundleError for what is wrong before the plant is asked, and
+    PlantRefusedError when it cannot be reached.
+    """
+    prepared = prepare(settings)
+    findings = await _compare(prepared)
+    _print(findings, prepared, file)
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.CONFIGURATION in verdicts:
+        return EXIT_CONFIGURATION
+    return EXIT_PLANT if Verdict.PLANT in verdicts else 0
+
+
+async def _compare(prepared: Prepared) -> list[Finding]:
+    client = prepared.endpoint.client()
+    try:
+        await client.connect()
+        return await _findings(client, prepared)
+    except FAULTS as error:
+        raise PlantRefusedError(explain_error(error, prepared)) from None
+    finally:
+        try:
+            await client.disconnect()
+        except FAULTS:
+            client.disconnect_socket()
+
+
+async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
+    wanted, tags = prepared.wanted, prepared.tags
+    book = await resolve(client, wanted.references, wanted.methods)
+    surveyed = await survey(client, list(book.nodes.values()))
+    facts = dict(zip(book.nodes, surveyed, strict=True))
+    findings = [
+        Finding(
+            key=missing.key,
+            verdict=Verdict.PLANT,
+            found=f"{missing.reference}: {missing.detail}",
+            action="correct the reference in tags.toml",
+        )
+        for missing in book.missing
+    ]
+    for key, fact in facts.items():
+        scaled = _scaled(tags, key)
+        findings += compare_tag(key, fact, scaled, written=key in wanted.written)
+    findings += compare_methods(await _executable(client, book))
+    findings += [_period(prepared, facts), *_heartbeat(prepared, facts)]
+    return [*findings, *absent_parts(tags)]
+
+
+def _scaled(tags: Tags, key: str) -> Scaled | None:
+    """The table of tags.toml that gives a tag its unit and range."""
+    group, name, *_ = key.split(".")
+    tables: Mapping[str, Mapping[str, Scaled]] = {"cv": tags.cv, "mv": tags.mv, "dv": tags.dv}
+    return tables[group].get(name) if group in tables else None
+
+
+async def _executable(client: Client, book: AddressBook) -> dict[str, bool | None]:
+    if not book.methods:
+        return {}
+    answers = await client.uaclient.read_attributes(
+        [method for _, method in book.methods.values()], ua.AttributeIds.UserExecutable
+    )
+    return {
+        key: answer.Value.Value if answer.Value is not None else None
+        for key, answer in zip(book.methods, answers, strict=True)
+    }
+
+
+def _period(prepared: Prepared, facts: Mapping[str, NodeFacts]) -> Finding:
+    held = facts[SPEED].value if SPEED in facts else None
+    image = {} if held is None else {SPEED: measurement(SPEED, held, 0.0)}
+    problem = check_period(prepared, image)
+    period = prepared.settings.scan.period_s
+    if problem is None:
+        found = f"{period:g} s, as the model's sample time and the plant's speed ask for"
+        return Finding(key="scan.period_s", verdict=Verdict.FITS, found=found)
+    return Finding(
+        key="scan.period_s",
+        verdict=Verdict.CONFIGURATION,
+        found=f"{period:g} s does not fit",
+        action=problem,
+    )
+
+
+def _heartbeat(prepared: Prepared, facts: Mapping[str, NodeFacts]) -> Iterable[Finding]:
+    """The plant must wait for more than one missed heartbeat before it sheds."""
+    held = facts[TIMEOUT].value if TIMEOUT in facts else None
+    allowed = None if held is None or held.Value is None else held.Value.Value
+    tick = prepared.settings.scan.supervision_s
+    if isinstance(allowed, int | float) and allowed < MISSED_BEATS * tick:
+        yield Finding(
+            key=TIMEOUT,
+            verdict=Verdict.CONFIGURATION,
+            found=f"the plant sheds after {allowed:g} s, a heartbeat comes every {tick:g} s",
+            action=f"set scan.tick_s to at most {allowed / MISSED_BEATS:g}, or have the "
+            "plant wait longer",
+        )
+
+
+def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
+    """Print what is wrong first, then the notes, then what fits."""
+    order = (Verdict.CONFIGURATION, Verdict.PLANT, Verdict.NOTE, Verdict.FITS)
+    ranked = sorted(findings, key=lambda finding: order.index(finding.verdict))
+    table = Table(title=f"{file} against {prepared.endpoint.url}", title_justify="left", box=SIMPLE)
+    for heading in ("tag", "", "found", "to do"):
+        table.add_column(heading, overflow="fold")
+    for item in ranked:
+        mark = Text(_MARKS[item.verdict], style=_STYLES[item.verdict])
+        table.add_row(Text(item.key), mark, Text(item.found), Text(item.action))
+    console = Console()
+    console.print(table)
+    counts = {verdict: sum(item.verdict is verdict for item in ranked) for verdict in order}
+    manifest = prepared.runtime.manifest
+    console.print(
+        f"bundle {manifest.name} {manifest.version} fits tags.toml; "
+        f"{counts[Verdict.FITS]} fit, {counts[Verdict.NOTE]} notes, "
+        f"{counts[Verdict.CONFIGURATION]} to correct in the configuration, "
+        f"{counts[Verdict.PLANT]} at the plant",
+        highlight=False,
+    )

@@ -1,0 +1,228 @@
+"""Configuration against server, tag by tag: what fits, what does not, and what to do about it.
+
+Pure: facts in, findings out.  `controller.commissioning.check` gathers the facts and prints
+the findings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from asyncua import ua
+
+from controller.configuration.units import RAW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from controller.configuration.tags import Scaled, Tags
+    from controller.opcua.survey import NodeFacts
+
+
+class Verdict(StrEnum):
+    """How a tag fares.  CONFIGURATION and PLANT decide the exit code (2 and 4)."""
+
+    FITS = "fits"
+    NOTE = "note"
+    CONFIGURATION = "configuration"
+    PLANT = "plant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the report.  found: what is there; action: what to do, "" when nothing."""
+
+    key: str
+    verdict: Verdict
+    found: str
+    action: str = ""
+
+
+IN_UNIT = frozenset({"pv", "sp", "target", "actual", "track", "lo_lim", "hi_lim", "max_move_node"})
+WITHOUT_RANGE = frozenset({"max_move_node"})
+FLAGS = frozenset({"permit", "init", "windup_lo", "windup_hi", "request", "active"})
+TEXTS = frozenset({"status", "shed_reason"})
+INTEGERS = frozenset({"mode"})
+
+ABSENT = {
+    "handshake.heartbeat_in": "the plant cannot see this controller die: AUTO needs another "
+    "watchdog in the DCS",
+    "handshake.heartbeat_out": "a DCS that stands still is seen by stale values only",
+    "handshake.mode": "no operator's selector: AUTO cannot be entered, [mode] operator_mode rules",
+    "handshake.request": "nothing tells the DCS to follow: it must follow Target by itself",
+    "handshake.permit": "the DCS's permit is taken for granted",
+    "handshake.active": "whether the DCS follows is judged by reading Target back",
+    "handshake.take_lease": "two controllers are not kept apart by the DCS",
+    "handshake.shed": "a shed withdraws Request, without a reason",
+    "clock.plant_time": "plant time is this controller's monotonic clock",
+}
+"""What a DCS without this part means, said to the person who runs the check."""
+
+ABSENT_MV = {
+    "track": "AUTO starts from Actual",
+    "mode": "whether the MV follows is taken for granted",
+    "lo_lim": "the low limit is that of tags.toml",
+    "hi_lim": "the high limit is that of tags.toml",
+}
+
+
+def compare_tag(
+    key: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+) -> Iterator[Finding]:
+    """Everything about one variable; `scaled`: the table of tags.toml that gives its unit."""
+    name = key.rsplit(".", 1)[-1]
+    problems = list(_problems(key, name, facts, scaled, written=written))
+    yield from problems
+    if not problems:
+        yield Finding(key=key, verdict=Verdict.FITS, found=_summary(facts))
+
+
+def _problems(
+    key: str, name: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+) -> Iterator[Finding]:
+    if not facts.variable:
+        yield _plant(key, "a node that is no variable", "name the variable itself in tags.toml")
+        return
+    yield from _type(key, name, facts)
+    if not facts.readable and not key.startswith("diagnostics."):
+        yield _plant(key, "not readable by this user", "have the server allow reading")
+    if written and not facts.user_writable:
+        who = "by nobody" if not facts.writable else "by this user"
+        yield _plant(key, f"not writable {who}", "have the server allow it, or use another account")
+    if scaled is not None and name in IN_UNIT:
+        yield from _unit(key, facts, scaled)
+        if name not in WITHOUT_RANGE:
+            yield from _range(key, facts, scaled)
+    yield from _value(key, facts, written=written)
+
+
+def _type(key: str, name: str, facts: NodeFacts) -> Iterator[Finding]:
+    if not facts.scalar:
+        yield _plant(key, "an array", "name a scalar node in tags.toml")
+    if key.startswith(("cv.", "dv.")) or name in IN_UNIT:
+        wanted, right = "a number", facts.numeric
+    elif name in FLAGS:
+        wanted, right = "a Boolean", facts.kind is ua.VariantType.Boolean
+    elif name in INTEGERS:
+        integral = facts.numeric and facts.kind not in {
+            ua.VariantType.Float,
+            ua.VariantType.Double,
+        }
+        wanted, right = "a whole number", integral
+    elif name in TEXTS:
+        texts = {ua.VariantType.String, ua.VariantType.LocalizedText}
+        wanted, right = "a text", facts.kind in texts
+    else:
+        wanted, right = "a number", facts.numeric or facts.kind is ua.VariantType.Boolean
+    if not right:
+        yield _plant(key, f"type {facts.kind_name}", f"name a node that holds {wanted}")
+
+
+def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
+    wanted = scaled.unit
+    if wanted == RAW:
+        return
+    if not facts.unit_text and facts.unit is None:
+        yield Finding(
+            key=key,
+            verdict=Verdict.NOTE,
+            found="the server names no unit",
+            action=f"make sure that it is {wanted}",
+        )
+    elif facts.unit is None:
+        yield Finding(
+            key=key,
+            verdict=Verdict.NOTE,
+            found=f"unit {facts.unit_text!r}, which is not known here",
+            action=f"make sure that it means {wanted}",
+        )
+    elif facts.unit != wanted and {facts.unit, wanted} != {"kg/m3", "g/L"}:
+        yield Finding(
+            key=key,
+            verdict=Verdict.CONFIGURATION,
+            found=f"unit {facts.unit} on the server, {wanted} in tags.toml",
+            action=f'set unit = "{facts.unit}", and range with it, or correct the server',
+        )
+
+
+def _range(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
+    if facts.range is None:
+        return
+    (low, high), (given_low, given_high) = facts.range, scaled.range
+    slack = 1e-9 * max(abs(low), abs(high), 1.0)
+    outside = given_high < low - slack or given_low > high + slack
+    if outside:
+        yield Finding(
+            key=key,
+            verdict=Verdict.CONFIGURATION,
+            found=f"EURange {low:g} to {high:g}, range {given_low:g} to {given_high:g}",
+            action="the two do not meet: correct range or unit in tags.toml",
+        )
+    elif given_low < low - slack or given_high > high + slack:
+        yield Finding(
+            key=key,
+            verdict=Verdict.NOTE,
+            found=f"EURange {low:g} to {high:g} is narrower than range "
+            f"{given_low:g} to {given_high:g}",
+        )
+
+
+def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
+    held = facts.value
+    if held is None or (written and not facts.readable):
+        return
+    status = held.StatusCode
+    if status is not None and not status.is_good():
+        yield Finding(
+            key=key,
+            verdict=Verdict.NOTE,
+            found=f"present quality {status.name}",
+            action="AUTO waits until it is good",
+        )
+        return
+    value = None if held.Value is None else held.Value.Value
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Finding(
+            key=key, verdict=Verdict.NOTE, found=f"present value {value}",
+            action="AUTO waits until it is a number",
+        )  # fmt: skip
+
+
+def absent_parts(tags: Tags) -> Iterator[Finding]:
+    """What this DCS does not have according to tags.toml, and what follows."""
+    given = {key for key, _ in tags.texts()}
+    for key, consequence in ABSENT.items():
+        if key not in given:
+            yield Finding(key=key, verdict=Verdict.NOTE, found="absent", action=consequence)
+    for name in tags.mv:
+        for part, consequence in ABSENT_MV.items():
+            if f"mv.{name}.{part}" not in given:
+                yield Finding(
+                    key=f"mv.{name}.{part}",
+                    verdict=Verdict.NOTE,
+                    found="absent",
+                    action=consequence,
+                )
+
+
+def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:
+    """Whether the user may call each method; None: the server does not say."""
+    for key, allowed in executable.items():
+        if allowed is False:
+            yield _plant(key, "not callable by this user", "have the server allow it")
+        else:
+            said = "callable" if allowed else "there"
+            yield Finding(key=key, verdict=Verdict.FITS, found=f"method, {said}")
+
+
+def _plant(key: str, found: str, action: str) -> Finding:
+    return Finding(key=key, verdict=Verdict.PLANT, found=found, action=action)
+
+
+def _summary(facts: NodeFacts) -> str:
+    limits = "" if facts.range is None else f"{facts.range[0]:g} to {facts.range[1]:g}"
+    words = (facts.kind_name, facts.unit_text, limits, "writable" if facts.user_writable else "")
+    return ", ".join(word for word in words if word)

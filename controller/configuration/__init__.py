@@ -1,0 +1,1 @@
+"""Configuration files: settings, tags, units, and their binding to a bundle."""

@@ -1,0 +1,334 @@
+"""tags.toml: which node of the server is which variable of the model.
+
+The file is data shared with the plant, never code: a foreign DCS is driven by another tags.toml.
+`load_tags` reads and checks the file alone; `controller.configuration.binding.bind` joins it
+with the manifest of a bundle.  Logical tag keys are the file's own dotted keys:
+"cv.PolymerConc.pv".
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from controller.configuration.references import (
+    FORMS,
+    MethodRef,
+    NodeRef,
+    ReferenceFormatError,
+    parse_method,
+    parse_reference,
+)
+from controller.configuration.units import KNOWN, PERCENT, RAW
+from controller.errors import ConfigError, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Interval = tuple[Finite, Finite]
+
+METHODS = ("take_lease", "release_lease", "shed")
+MV_OPTIONAL = (
+    *("track", "lo_lim", "hi_lim", "max_move_node", "mode"),
+    *("permit", "init", "windup_lo", "windup_hi", "status"),
+)
+"""Tags of an MV that a DCS may lack."""
+
+
+def _named(name: str) -> str:
+    if not (name.isidentifier() and name.isascii()):
+        raise ValueError("a name of letters, digits and underscores that begins with a letter")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
+
+
+class Section(BaseModel):
+    """A frozen table that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Scaled(Section):
+    """What every process tag has: the unit on the server and the instrument range in it.
+
+    span belongs to unit "percent" (what 0 and 100 % stand for, in the model's unit); scale and
+    offset belong to unit "raw" (model's unit = scale * raw + offset).
+    """
+
+    unit: str
+    range: Interval
+    span: Annotated[Interval | None, Field(validate_default=True)] = None
+    scale: Annotated[Positive | None, Field(validate_default=True)] = None
+    offset: Finite | None = None
+
+    @field_validator("unit")
+    @classmethod
+    def _known(cls, unit: str) -> str:
+        if unit not in KNOWN:
+            raise ValueError(f"one of: {', '.join(KNOWN)}")
+        return unit
+
+    @field_validator("range")
+    @classmethod
+    def _ascending(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        if not interval[0] < interval[1]:
+            raise ValueError("[low, high] with low < high")
+        return interval
+
+    @field_validator("span", "scale", "offset")
+    @classmethod
+    def _belongs(cls, value: object, info: ValidationInfo) -> object:
+        """Span goes with percent, scale and offset with raw; an offset may be absent (0)."""
+        unit = info.data.get("unit")
+        owner = PERCENT if info.field_name == "span" else RAW
+        if value is not None and unit != owner:
+            raise ValueError(f'nothing, unless unit = "{owner}"')
+        if value is None and unit == owner and info.field_name != "offset":
+            raise ValueError(f'{_WANTED[info.field_name or ""]}, since unit = "{owner}"')
+        if isinstance(value, tuple) and not value[0] < value[1]:
+            raise ValueError(_WANTED["span"])
+        return value
+
+
+_WANTED = {
+    "span": "[value at 0 %, value at 100 %] in the model's unit, ascending",
+    "scale": "a number above 0, the model's unit = scale * raw + offset",
+}
+
+
+class Watched(Scaled):
+    """A measured tag and how its value is doubted.
+
+    stale_after_s: largest age in wall seconds, of the delivery and of the server's source time;
+        absent = only the delivery is judged, by the heartbeat's limit.
+    max_step: largest believable change from one scan to the next, in `unit`; absent = any.
+    frozen_after_scans: bad after that many scans with the very same value; 0 = off.
+    """
+
+    stale_after_s: Positive | None = None
+    max_step: Positive | None = None
+    frozen_after_scans: Annotated[int, Field(ge=0)] = 0
+
+
+class CvTag(Watched):
+    """A controlled variable: its measurement and its setpoint, both in `unit`."""
+
+    pv: str
+    sp: str
+
+
+class DvTag(Watched):
+    """A further measured variable that the model uses."""
+
+    pv: str
+
+
+class MvTag(Scaled):
+    """A manipulated variable.  max_move: largest move a scan, in `unit`.
+
+    The limits, track and output nodes are in `unit`; max_move_node overrides max_move downwards.
+    remote: the values of the node `mode` that mean "follows the controller".
+    """
+
+    max_move: Positive
+    target: str
+    actual: str
+    track: str | None = None
+    lo_lim: str | None = None
+    hi_lim: str | None = None
+    max_move_node: str | None = None
+    mode: str | None = None
+    remote: tuple[int, ...] = (2,)
+    permit: str | None = None
+    init: str | None = None
+    windup_lo: str | None = None
+    windup_hi: str | None = None
+    status: str | None = None
+
+
+class ModeValues(Section):
+    """The selector's integer for each mode."""
+
+    manual: int = 0
+    shadow: int = 1
+    auto: int = 2
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len({self.manual, self.shadow, self.auto}) != 3:
+            raise ValueError("three different numbers for manual, shadow and auto")
+        return self
+
+
+class HandshakeTags(Section):
+    """The parts of the hand-shake that this DCS has; what is absent is done without."""
+
+    heartbeat_in: str | None = None
+    heartbeat_out: str | None = None
+    heartbeat_timeout: str | None = None
+    mode: str | None = None
+    mode_values: ModeValues = ModeValues()
+    request: str | None = None
+    permit: str | None = None
+    active: str | None = None
+    shed_reason: str | None = None
+    take_lease: str | None = None
+    release_lease: str | None = None
+    shed: str | None = None
+
+
+class ClockTags(Section):
+    """Plant time [s] and its speed; absent = the controller's monotonic clock."""
+
+    plant_time: str | None = None
+    speed: str | None = None
+
+
+class DiagnosticTags(Section):
+    """Where the controller reports to the DCS.  advisory: MV name -> node."""
+
+    cycle_ms: str | None = None
+    advice_ms: str | None = None
+    correction_gap: str | None = None
+    deadline_misses: str | None = None
+    advisory: dict[Name, str] = {}
+
+
+class Tags(Section):
+    """The whole of tags.toml."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    namespaces: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    cv: Annotated[dict[Name, CvTag], Field(min_length=1)]
+    mv: Annotated[dict[Name, MvTag], Field(min_length=1)]
+    dv: dict[Name, DvTag] = {}
+    handshake: HandshakeTags = HandshakeTags()
+    clock: ClockTags = ClockTags()
+    diagnostics: DiagnosticTags = DiagnosticTags()
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """(logical tag key, reference text) of every reference in the file, methods included."""
+        for group, entries in (("cv", self.cv), ("mv", self.mv), ("dv", self.dv)):
+            for name, entry in entries.items():
+                for key in _REFERENCES[group]:
+                    text = getattr(entry, key)
+                    if text is not None:
+                        yield f"{group}.{name}.{key}", text
+        for section in ("handshake", "clock", "diagnostics"):
+            for key, text in getattr(self, section):
+                if isinstance(text, str):
+                    yield f"{section}.{key}", text
+        for name, text in self.diagnostics.advisory.items():
+            yield f"diagnostics.advisory.{name}", text
+
+    def references(self) -> dict[str, NodeRef]:
+        """Logical tag key -> node, of every variable (no methods)."""
+        return {
+            key: parse_reference(text, self.namespaces)
+            for key, text in self.texts()
+            if not _is_method(key)
+        }
+
+    def methods(self) -> dict[str, MethodRef]:
+        """Logical key ("handshake.take_lease") -> object and method, of those the DCS has."""
+        return {
+            key: parse_method(text, self.namespaces)
+            for key, text in self.texts()
+            if _is_method(key)
+        }
+
+
+_REFERENCES = {
+    "cv": ("pv", "sp"),
+    "dv": ("pv",),
+    "mv": ("target", "actual", *MV_OPTIONAL),
+}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": Tags,
+    "cv.*": CvTag,
+    "mv.*": MvTag,
+    "dv.*": DvTag,
+    "handshake": HandshakeTags,
+    "handshake.mode_values": ModeValues,
+    "clock": ClockTags,
+    "diagnostics": DiagnosticTags,
+}
+
+
+def load_tags(path: Path) -> Tags:
+    """Read and check tags.toml.  Raises ConfigError."""
+    return parse_tags(read_toml(path), file=path)
+
+
+def parse_tags(data: dict[str, Any], *, file: Path | str) -> Tags:
+    """Check the contents of tags.toml.  Raises ConfigError."""
+    try:
+        tags = Tags.model_validate(data)
+    except ValidationError as error:
+        raise translate(error, file=file, fields=_SECTIONS) from None
+    _check_references(tags, file)
+    _check_duplicates(tags, file)
+    return tags
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.  Raises ConfigError when it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            file=path, key="", received=str(error), allowed="a TOML 1.0 file in UTF-8",
+            action="correct the file at that place (a key may stand only once in its table)",
+        ) from None  # fmt: skip
+    except OSError as error:
+        raise ConfigError(
+            file=path, key="", received=error.strerror or str(error), allowed="a readable file",
+            action="give the path of an existing file",
+        ) from None  # fmt: skip
+
+
+def _is_method(key: str) -> bool:
+    return key.startswith("handshake.") and key.removeprefix("handshake.") in METHODS
+
+
+def _check_references(tags: Tags, file: Path | str) -> None:
+    for key, text in tags.texts():
+        parse = parse_method if _is_method(key) else parse_reference
+        try:
+            parse(text, tags.namespaces)
+        except ReferenceFormatError as error:
+            raise ConfigError(
+                file=file, key=key, received=text, allowed=str(error) or FORMS,
+                action="correct the reference; `trimtab tags browse` lists the server's nodes",
+            ) from None  # fmt: skip
+
+
+def _check_duplicates(tags: Tags, file: Path | str) -> None:
+    """No two variables may share a node; an MV's own target and actual may."""
+    owners: dict[str, tuple[str, str]] = {}
+    for key, text in tags.texts():
+        group, name, *rest = key.split(".")
+        if group not in _REFERENCES or rest[-1] not in {"pv", "sp", "target", "actual"}:
+            continue
+        other, variable = owners.setdefault(text, (key, name))
+        if other != key and (variable != name or group != "mv"):
+            raise ConfigError(
+                file=file, key=key, received=text, allowed="a node of its own",
+                action=f"{other} names the same node: correct one of the two",
+            )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The audit record: writing, reading, showing and replaying it."""

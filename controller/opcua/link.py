@@ -1,0 +1,249 @@
+"""The controller's line to the DCS: a process image in, batched writes out, over OPC UA.
+
+Every request has a timeout below the scan period, and every expected fault is a value: nothing
+here raises into a scan.  A lost line is opened again with a bounded, doubling delay, and everything
+is resolved anew; what to do about the loss is decided by the mode machine, not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from controller.core.types import NotWritten, NotWrittenReason, Snapshot
+from controller.logs import logger
+from controller.opcua.connection import FAULTS, Connection, MissingNodesError
+from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
+from controller.opcua.outbound import NEVER, Outbound
+from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.configuration.binding import Binding
+    from controller.core.types import Measurement, Move, Tick, WriteOutcome
+    from controller.metrics import Metrics
+    from controller.opcua.connection import Endpoint, Wanted
+    from controller.opcua.outbound import Ownership
+
+FIRST_DELAY_S = 0.2
+"""Pause after the first failed reconnect; it doubles up to the configured limit."""
+
+UNHURRIED_S = 2.0
+"""Time allowed to each request of an orderly end."""
+
+MISSING_NODES = "missing nodes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    """How the link behaves; times in wall seconds.
+
+    request_timeout_s: for every request of a scan or a tick; below the scan period.
+    """
+
+    read_only: bool
+    request_timeout_s: float
+    reconnect_max_s: float
+    ownership: Ownership
+
+
+class Link:
+    """One controller's connection to its DCS, for the life of the service."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        wanted: Wanted,
+        binding: Binding,
+        options: LinkOptions,
+        metrics: Metrics,
+    ) -> None:
+        self._endpoint = endpoint
+        self._wanted = wanted
+        self._options = options
+        self._metrics = metrics
+        self._log = logger("link")
+        self._image = ProcessImage()
+        self._requests = Requests(
+            timeout_s=options.request_timeout_s, metrics=metrics, on_lost=self._lose
+        )
+        self._outbound = Outbound(
+            binding=binding,
+            requests=self._requests,
+            ownership=options.ownership,
+            read_only=options.read_only,
+        )
+        self._connection: Connection | None = None
+        self._lost = asyncio.Event()
+        self._lost_reason = ""
+        self._keeper: asyncio.Task[None] | None = None
+        self._polled_s = NEVER
+
+    async def open(
+        self,
+        on_fault: Callable[[BaseException], None],
+        admit: Callable[[Mapping[str, Measurement]], None] | None = None,
+    ) -> Failed | None:
+        """Connect once, and from then on keep the connection until `close`.
+
+        Returns why the server could not be used; then nothing is kept.  on_fault is called when
+        the keeping itself fails, which is a bug.  admit sees the first image before anything is
+        written, and may raise to end it there.
+        """
+        try:
+            failure = await self._connect(admit)
+        except BaseException:
+            await self._drop()
+            raise
+        if failure is not None:
+            return failure
+        self._keeper = asyncio.create_task(self._keep(), name="link-keeper")
+        self._keeper.add_done_callback(lambda task: _report(task, on_fault))
+        return None
+
+    def unhurried(self) -> None:
+        """Give requests more time: the scans have ended and none waits for an answer."""
+        self._requests.timeout_s = max(self._requests.timeout_s, UNHURRIED_S)
+
+    async def close(self) -> None:
+        """Stop keeping the connection, give the lease back and close the session."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self.connected:
+            await self._outbound.release_lease()
+        await self._drop()
+
+    @property
+    def connected(self) -> bool:
+        """True while a session is open and not known to be lost."""
+        return self._connection is not None and not self._lost.is_set()
+
+    @property
+    def lease_held(self) -> bool:
+        """True when this DCS has no lease, or this session holds it."""
+        return self._outbound.lease_held
+
+    @property
+    def poll_age_s(self) -> float:
+        """Seconds since the last complete poll; infinite before the first."""
+        return monotonic() - self._polled_s
+
+    async def _connect(
+        self, admit: Callable[[Mapping[str, Measurement]], None] | None = None
+    ) -> Failed | None:
+        self._lost.clear()
+        started = monotonic()
+        try:
+            connection = await Connection.open(
+                self._endpoint, self._wanted, self._image, self._lose
+            )
+        except MissingNodesError as error:
+            return self._requests.refused("connect", MISSING_NODES, str(error))
+        except FAULTS as error:
+            return self._requests.failed("connect", error)
+        self._requests.succeeded("connect", monotonic() - started)
+        self._connection = connection
+        self._metrics.connected.set(1)
+        await self.poll()
+        if admit is not None:
+            admit(self._image.measurements())
+        await self._outbound.attach(connection)
+        return None
+
+    def image(self) -> Mapping[str, Measurement]:
+        """Return the process image: logical tag key -> last delivered value."""
+        return self._image.measurements()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._lost.wait()
+            self._log.warning("connection_lost", url=self._endpoint.url, reason=self._lost_reason)
+            await self._drop()
+            await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        delay, attempt = FIRST_DELAY_S, 1
+        while (failure := await self._connect()) is not None:
+            delay = min(delay, self._options.reconnect_max_s)
+            self._log.warning(
+                "reconnect_failed",
+                attempt=attempt,
+                status=failure.status,
+                reason=failure.detail,
+                retry_in_s=delay,
+            )
+            await asyncio.sleep(delay)
+            delay, attempt = 2.0 * delay, attempt + 1
+        self._metrics.reconnects.inc()
+        self._log.info("reconnected", url=self._endpoint.url, attempts=attempt)
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        self._outbound.detach()
+        self._metrics.connected.set(0)
+        if connection is not None:
+            await connection.close()
+
+    def _lose(self, reason: str) -> None:
+        if not self._lost.is_set():
+            self._lost_reason = reason
+            self._lost.set()
+
+    async def poll(self) -> Failed | None:
+        """Read the whole image in one request."""
+        connection = self._connection
+        if connection is None or not self.connected:
+            return NOT_CONNECTED
+        if connection.silent:
+            self._lose("the subscription fell silent")
+            return NOT_CONNECTED
+        answer = await self._requests.ask("read", connection.read())
+        if isinstance(answer, Failed):
+            return answer
+        self._polled_s = monotonic()
+        return None
+
+    def freeze(self, tick: Tick) -> Snapshot:
+        """Return the image of this instant; waits for nothing."""
+        now = monotonic()
+        references = self._wanted.references
+        return Snapshot(
+            plant_time_s=self._image.plant_time_s(
+                tick.started_s, has_clock=PLANT_TIME in references
+            ),
+            monotonic_s=now,
+            utc=datetime.now(UTC),
+            connected=self.connected,
+            measurements=self._image.measurements(),
+            heartbeat_age_s=self._image.heartbeat_age_s(now) if HEARTBEAT in references else None,
+        )
+
+    async def write(self, move: Move) -> WriteOutcome:
+        """Write the targets, then Request, in one request; see `Outbound.write`."""
+        if not self.connected:
+            return NotWritten(reason=NotWrittenReason.DISCONNECTED)
+        return await self._outbound.write(move)
+
+    async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
+        """Renew the lease when due; write heartbeat (if alive) and diagnostics."""
+        if not self.connected:
+            return None
+        failure = await self._outbound.keep_lease()
+        return await self._outbound.beat(diagnostics, alive=alive) or failure
+
+    async def shed(self, reason: str) -> Failed | None:
+        """Hand the MVs back to the DCS; see `Outbound.shed`."""
+        return await self._outbound.shed(reason) if self.connected else NOT_CONNECTED
+
+
+def _report(task: asyncio.Task[None], on_fault: Callable[[BaseException], None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        on_fault(error)

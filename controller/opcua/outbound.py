@@ -1,0 +1,228 @@
+"""What the controller sends to the DCS: targets and Request, heartbeat, lease, shed.
+
+A read-only controller has none of this: `Outbound` then sends nothing whatever it is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from asyncua import ua
+
+from controller.core.types import (
+    NOTHING_WRITTEN,
+    NotWritten,
+    NotWrittenReason,
+    Partial,
+    WriteFailure,
+    Written,
+)
+from controller.opcua.requests import NO_CONNECTION, NOT_CONNECTED, TIMEOUT, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.configuration.binding import Binding
+    from controller.core.types import Move, WriteOutcome
+    from controller.opcua.connection import Connection
+    from controller.opcua.requests import Requests
+
+HEARTBEAT_IN = "handshake.heartbeat_in"
+REQUEST = "handshake.request"
+TAKE_LEASE = "handshake.take_lease"
+RELEASE_LEASE = "handshake.release_lease"
+SHED = "handshake.shed"
+WRITTEN_KEYS = (HEARTBEAT_IN, REQUEST)
+
+UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
+"""Statuses after which another request would fare no better."""
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """Who this controller says it is, and for how long it asks for the lease [wall seconds]."""
+
+    owner: str
+    lease_ttl_s: float
+
+
+class Outbound:
+    """Sends over the connection it was last attached to; detached, it sends nothing."""
+
+    def __init__(
+        self, *, binding: Binding, requests: Requests, ownership: Ownership, read_only: bool
+    ) -> None:
+        self._binding = binding
+        self._requests = requests
+        self._ownership = ownership
+        self._read_only = read_only
+        self._connection: Connection | None = None
+        self._beats = 0
+        self._leased_until_s = NEVER
+        self._lease_due_s = NEVER
+
+    async def attach(self, connection: Connection) -> None:
+        """Use a new session: take the lease, withdraw a Request an earlier session may have left.
+
+        Without the withdrawal a plant that has no lease would stay Active on the word of a
+        controller that is no longer in AUTO.
+        """
+        self._connection = connection
+        self._leased_until_s = self._lease_due_s = NEVER
+        await self.keep_lease()
+        if not self._read_only and connection.has(REQUEST):
+            await self._requests.ask("write", connection.write({REQUEST: False}))
+
+    def detach(self) -> None:
+        """Forget the session; it is lost or about to be closed."""
+        self._connection = None
+        self._leased_until_s = NEVER
+
+    def _session(self) -> Connection | None:
+        return None if self._read_only else self._connection
+
+    @property
+    def lease_held(self) -> bool:
+        """True when this DCS has no lease, or this session holds it."""
+        connection = self._connection
+        if connection is not None and not connection.offers(TAKE_LEASE):
+            return True
+        return monotonic() < self._leased_until_s
+
+    async def write(self, move: Move) -> WriteOutcome:
+        """Write the targets, then Request, in one request.
+
+        Request is written on entry and on release only: a Request that the DCS has withdrawn must
+        not be raised again by a move that was on its way.
+        """
+        if self._read_only:
+            return NotWritten(reason=NotWrittenReason.GUARD, detail="this link is read-only")
+        connection = self._connection
+        if connection is None:
+            return NotWritten(reason=NotWrittenReason.DISCONNECTED)
+        if not self.lease_held:
+            return NotWritten(reason=NotWrittenReason.LEASE)
+        values = self._values(move, connection)
+        if not values:
+            return NOTHING_WRITTEN
+        started = monotonic()
+        answer = await self._requests.ask("write", connection.write(values))
+        elapsed = monotonic() - started
+        if isinstance(answer, Failed):
+            return NotWritten(reason=_reason(answer), detail=answer.detail, elapsed_s=elapsed)
+        return self._outcome(answer, elapsed)
+
+    def _values(self, move: Move, connection: Connection) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for mv, target, wanted in zip(self._binding.mvs, move.targets, move.write, strict=True):
+            if wanted:
+                values[mv.target_key] = mv.conversion.to_server(float(target))
+        if connection.has(REQUEST) and (move.entering or not move.request):
+            values[REQUEST] = move.request
+        return values
+
+    def _outcome(self, answer: Mapping[str, str | None], elapsed_s: float) -> WriteOutcome:
+        failures = tuple(
+            WriteFailure(tag=key, status=status)
+            for key, status in answer.items()
+            if status is not None
+        )
+        for failure in failures:
+            self._requests.refused("write", failure.status, failure.tag)
+        if not failures:
+            return Written(elapsed_s=elapsed_s)
+        if len(failures) < len(answer):
+            return Partial(failures=failures, elapsed_s=elapsed_s)
+        return NotWritten(
+            reason=NotWrittenReason.REJECTED,
+            detail=", ".join(f"{failure.tag}: {failure.status}" for failure in failures),
+            failures=failures,
+            elapsed_s=elapsed_s,
+        )
+
+    async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
+        """Write the next heartbeat, if alive, and the diagnostics that this DCS has."""
+        connection = self._session()
+        if connection is None:
+            return None
+        values = {key: value for key, value in diagnostics.items() if connection.has(key)}
+        if alive and connection.has(HEARTBEAT_IN) and self.lease_held:
+            self._beats += 1
+            values[HEARTBEAT_IN] = self._beats
+        if not values:
+            return None
+        answer = await self._requests.ask("heartbeat", connection.write(values))
+        if isinstance(answer, Failed):
+            return answer
+        status = answer.get(HEARTBEAT_IN)
+        if status is None:
+            return None
+        self._lease_due_s = NEVER  # refused by a DCS that knows another holder: ask at once
+        return self._requests.refused("heartbeat", status, HEARTBEAT_IN)
+
+    async def keep_lease(self) -> Failed | None:
+        """Take the lease, and renew it whenever a third of it has passed."""
+        connection, now = self._session(), monotonic()
+        if connection is None or not connection.offers(TAKE_LEASE) or now < self._lease_due_s:
+            return None
+        ttl = self._ownership.lease_ttl_s
+        self._lease_due_s = now + ttl / 3.0
+        answer = await self._requests.ask(
+            "lease",
+            connection.call(
+                TAKE_LEASE,
+                ua.Variant(self._ownership.owner, ua.VariantType.String),
+                ua.Variant(ttl, ua.VariantType.Double),
+            ),
+        )
+        if isinstance(answer, Failed):
+            return answer
+        if answer == [True]:
+            self._leased_until_s = now + ttl
+            return None
+        self._leased_until_s = NEVER
+        return self._requests.refused("lease", "refused", "another session holds the lease")
+
+    async def release_lease(self) -> None:
+        """Give the lease back, where this session holds one."""
+        connection = self._session()
+        if connection is not None and connection.offers(RELEASE_LEASE) and self.lease_held:
+            await self._requests.ask("lease", connection.call(RELEASE_LEASE))
+            self._leased_until_s = NEVER
+
+    async def shed(self, reason: str) -> Failed | None:
+        """Hand the MVs back: APC.Shed where the DCS has it, else, or if refused, Request False.
+
+        Without the lease there is nothing to hand back, and the call would take the MVs from the
+        controller that holds it.
+        """
+        connection = self._session()
+        if connection is None:
+            return None if self._read_only else NOT_CONNECTED
+        if not self.lease_held:
+            return None
+        failure: Failed | None = None
+        if connection.offers(SHED):
+            argument = ua.Variant(reason, ua.VariantType.String)
+            called = await self._requests.ask("call", connection.call(SHED, argument))
+            failure = called if isinstance(called, Failed) else None
+            if failure is None or failure.status in UNANSWERED:
+                return failure
+        if connection.has(REQUEST):
+            wrote = await self._requests.ask("write", connection.write({REQUEST: False}))
+            failure = wrote if isinstance(wrote, Failed) else None
+        return failure
+
+
+_REASONS = {
+    TIMEOUT: NotWrittenReason.TIMEOUT,
+    NO_CONNECTION: NotWrittenReason.DISCONNECTED,
+}
+
+
+def _reason(failure: Failed) -> NotWrittenReason:
+    return _REASONS.get(failure.status, NotWrittenReason.REJECTED)

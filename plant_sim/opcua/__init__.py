@@ -1,0 +1,1 @@
+"""The unit's OPC UA server: nodes, sessions, users and rights."""

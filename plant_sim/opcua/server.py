@@ -1,0 +1,276 @@
+"""The soft plant as an OPC UA server: simulation clock, publishing, methods, start and stop.
+
+Everything runs in one event loop: a tick moves the plant (about a millisecond), reads the
+instruments, settles the hand-shake and publishes what changed. Writes and calls settle and publish
+at once.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from asyncua import Server, ua
+from asyncua.common.connection import TransportLimits
+
+from plant_sim.errors import ConfigurationError, PlantRefusedError
+from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.sessions import Outcome, PlantInternalServer
+from plant_sim.opcua.users import RoleUsers
+from plant_sim.trend import TrendFile
+from plant_sim.unit import clock as grid
+from plant_sim.unit import handshake
+from plant_sim.unit.clock import SimulationClock
+from plant_sim.unit.faults import Reading
+from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
+from plant_sim.unit.tag_image import tag_image
+from plant_sim.unit.tags import Method, Role, Tag
+from plant_sim.unit.writes import Value, apply_write
+
+APPLICATION_URI = "urn:trimtab:softplant:server"
+SERVER_NAME = "trimtab soft plant"
+PRODUCT_URI = "urn:trimtab:softplant:product"
+MESSAGE_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 65535
+UINT32 = 2**32
+FLUSH_PERIOD_S = 1.0
+
+_log = structlog.get_logger("plant_sim.opcua.server")
+
+
+def loopback(host: str) -> str:
+    """The address to bind for `host`; raises ConfigurationError unless it is a loopback one."""
+    if host == "localhost":
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return host
+    raise ConfigurationError(
+        f"server.host = {host!r}: refused; this server has no encrypted endpoint yet, so passwords "
+        "and setpoints would cross the network in clear; allowed: 127.0.0.0/8, ::1, localhost; "
+        "from another machine use an SSH tunnel: ssh -L 4840:127.0.0.1:4840 HOST"
+    )
+
+
+class PlantServer:
+    """One unit behind one OPC UA endpoint."""
+
+    def __init__(
+        self,
+        unit: ReactorUnit,
+        users: RoleUsers,
+        *,
+        host: str,
+        port: int,
+        tick_s: float,
+        trend: TrendFile | None = None,
+    ) -> None:
+        """Take the parts together; raises ConfigurationError for a host that is not loopback."""
+        self.unit = unit
+        self.nodes: AddressSpace
+        self.endpoint = ""
+        self._host = loopback(host)
+        self._port = port
+        self._tick_s = tick_s
+        self._trend = trend
+        self._heartbeat = 0
+        self._flushed_s = 0.0
+        self._seen = unit.hand
+        self._core = PlantInternalServer(users)
+        self._core.desk = self
+        self._server = Server(iserver=self._core)
+        self._ticks: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Build the nodes and listen; raises PlantRefusedError where the port cannot be had."""
+        server = self._server
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        server.set_endpoint(f"opc.tcp://{host}:{self._port}")
+        server.set_server_name(SERVER_NAME)
+        server.product_uri = PRODUCT_URI
+        server.limits = TransportLimits(
+            max_recv_buffer=BUFFER_BYTES,
+            max_send_buffer=BUFFER_BYTES,
+            max_chunk_count=MESSAGE_BYTES // BUFFER_BYTES + 1,
+            max_message_size=MESSAGE_BYTES,
+        )
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await server.init()
+        await server.set_application_uri(APPLICATION_URI)
+        release = version("trimtab")
+        await server.set_build_info(
+            PRODUCT_URI, "trimtab", SERVER_NAME, release, release, datetime.now(UTC)
+        )
+        self.nodes = await AddressSpace.build(server)
+        await self.show()
+        try:
+            await server.start()
+        except OSError as error:
+            raise PlantRefusedError(
+                f"cannot listen on {self._host}:{self._port} ({error.strerror or error}); "
+                "stop the other program, or choose another port with --port (0 picks a free one)"
+            ) from None
+        self.endpoint = self._announce(host)
+        self._ticks = asyncio.create_task(self._run_clock(), name="simulation clock")
+
+    async def stop(self) -> None:
+        """Stop the clock, close every session, close the port."""
+        if self._ticks is not None:
+            self._ticks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticks
+        await self._core.close_sessions()
+        await self._stop_server_clock()
+        await self._server.stop()
+
+    async def wait(self) -> None:
+        """Return when the clock has stopped; it only does for a reason, which is raised."""
+        if self._ticks is not None:
+            await self._ticks
+
+    def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
+        """Let a checked value take effect."""
+        return apply_write(self.unit, tag.path, value, session, time.monotonic())
+
+    def call(self, method: Method, arguments: Sequence[Value], session: str, role: Role) -> Outcome:
+        """Run a method with checked arguments."""
+        given: Any = arguments
+        match method.path:
+            case "APC/TakeLease":
+                return self._take_lease(session, *given)
+            case "APC/ReleaseLease":
+                if not handshake.owns(self.unit.hand, session):
+                    return Refusal.ACCESS_DENIED
+                self.unit.hand = handshake.release_lease(self.unit.hand, session)
+            case "APC/Shed":
+                if role is Role.APC and not handshake.owns(self.unit.hand, session):
+                    return Refusal.ACCESS_DENIED
+                self.unit.hand = handshake.shed(self.unit.hand, f"{role}: {given[0]}")
+            case "APC/Acknowledge":
+                self.unit.hand = handshake.acknowledge(self.unit.hand)
+            case _:
+                return self._call_simulation(method, given)
+        return ()
+
+    def session_closed(self, session: str) -> None:
+        """End the lease of a session that is gone; the next tick publishes it."""
+        self.unit.hand = handshake.release_lease(self.unit.hand, session)
+
+    async def show(self) -> None:
+        """Settle the unit and publish what changed."""
+        now_s = time.monotonic()
+        utc = datetime.now(UTC)
+        self.unit.settle(now_s)
+        self._log_transitions()
+        await self.nodes.publish(tag_image(self.unit, self._heartbeat, now_s, utc), utc)
+
+    def _take_lease(self, session: str, owner: str, ttl_s: float) -> Outcome:
+        now_s = time.monotonic()
+        self.unit.hand, granted = handshake.take_lease(self.unit.hand, session, owner, ttl_s, now_s)
+        return (ua.Variant(granted, ua.VariantType.Boolean),)
+
+    def _call_simulation(self, method: Method, given: Any) -> Outcome:
+        match method.path:
+            case "Sim/Reset":
+                return self._reset(*given)
+            case "Sim/Step":
+                if not self.unit.paused or self.unit.failure:
+                    return Refusal.INVALID_STATE
+                self.unit.advance(given[0], time.monotonic())
+            case "Sim/InjectFault":
+                refusal = self.unit.inject(*given)
+                if refusal is not None:
+                    return refusal
+                _log.info("fault injected", tag=given[0], kind=given[1], duration_s=given[3])
+            case "Sim/Snapshot":
+                return (ua.Variant(self._snapshot(), ua.VariantType.String),)
+        return ()
+
+    def _reset(self, scenario: str, seed: int) -> Outcome:
+        try:
+            self.unit.reset(scenario, seed)
+        except ValueError:
+            return Refusal.OUT_OF_RANGE
+        self._flush_trend()
+        _log.info("reset", episode=self.unit.episode, scenario=scenario, seed=seed)
+        return ()
+
+    def _snapshot(self) -> str:
+        utc = datetime.now(UTC)
+        image = tag_image(self.unit, self._heartbeat, time.monotonic(), utc)
+        plain = {
+            path: asdict(shown) if isinstance(shown, Reading) else shown
+            for path, shown in image.items()
+        }
+        document = {"utc": utc, "episode": self.unit.episode, "tags": plain}
+        return json.dumps(document, default=str)
+
+    async def _run_clock(self) -> None:
+        clock = SimulationClock(origin_s=time.monotonic(), tick_s=self._tick_s)
+        while True:
+            await asyncio.sleep(max(0.0, grid.wake_s(clock) - time.monotonic()))
+            before = clock.slipped
+            clock, ticks = grid.due(clock, time.monotonic())
+            if clock.slipped > before:
+                _log.warning("plant time fell behind", lost_ticks=clock.slipped - before)
+            if ticks:
+                await self._tick(grid.plant_seconds(clock, ticks, self.unit.speed))
+
+    async def _tick(self, seconds: float) -> None:
+        unit = self.unit
+        now_s = time.monotonic()
+        if not unit.paused:
+            unit.advance(seconds, now_s)
+            if unit.failure:
+                _log.error("simulation stopped; Sim.Reset starts it again", error=unit.failure)
+        self._heartbeat = (self._heartbeat + 1) % UINT32
+        await self.show()
+        if now_s - self._flushed_s >= FLUSH_PERIOD_S:
+            self._flushed_s = now_s
+            self._flush_trend()
+
+    def _flush_trend(self) -> None:
+        if self._trend is None:
+            return
+        self._trend.flush()
+        if self._trend.failure:
+            _log.error("trend file given up", path=str(self._trend.path), error=self._trend.failure)
+            self._trend = None
+
+    def _log_transitions(self) -> None:
+        before, after = self._seen, self.unit.hand
+        self._seen = after
+        if after.latched and not before.latched:
+            _log.warning("shed", reason=after.shed_reason, plant_time_s=self.unit.plant.time_s)
+        elif after.active != before.active:
+            _log.info("apc active" if after.active else "apc released")
+        if after.mode is not before.mode:
+            _log.info("apc mode", mode=after.mode.name)
+        if (after.lease is None) != (before.lease is None):
+            _log.info("lease", owner=after.lease.owner if after.lease else None)
+
+    def _announce(self, host: str) -> str:
+        """Put the port that was really bound into the endpoint descriptions."""
+        bound = self._server.bserver
+        port = bound.port if bound is not None else self._port
+        url = f"opc.tcp://{host}:{port}"
+        self._server.set_endpoint(url)
+        for endpoint in self._core.endpoints:
+            endpoint.EndpointUrl = url
+            endpoint.Server.DiscoveryUrls = [url]
+        return url
+
+    async def _stop_server_clock(self) -> None:
+        """End asyncua's one-second clock now; its own stop waits for the second to pass."""
+        task, self._core.time_task = self._core.time_task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,258 @@
+"""What a client's session may do: every write and call judged one by one, by role, type and range.
+
+asyncua accepts NaN, out-of-range values and arrays, and an attribute setter that raises faults a
+whole Write after earlier items were applied. So the session itself is replaced: each item of a
+Write or a Call gets its own status code and the others go on. Sessions also keep their hands off
+each other's subscriptions, and their tokens cannot be guessed.
+"""
+
+import secrets
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, Protocol
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.permission_rules import User
+from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_session import InternalSession
+
+from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.checks import check_variant, check_write
+from plant_sim.opcua.node_items import READ, READ_WRITE
+from plant_sim.opcua.users import PlantUser
+from plant_sim.unit.reactor_unit import Refusal
+from plant_sim.unit.tags import Method, Role, Tag
+from plant_sim.unit.writes import Value
+
+SHORTEST_PUBLISHING_MS = 10.0
+MAX_SESSION_TIMEOUT_MS = 30_000.0
+MAX_LIFETIME_COUNT = 300
+MAX_KEEP_ALIVE_COUNT = 100
+MAX_SUBSCRIPTIONS = 200
+MAX_CONNECTIONS = 100
+GOOD = ua.StatusCode(ua.StatusCodes.Good)
+
+Outcome = Refusal | tuple[ua.Variant, ...]
+"""Of a method: refused, or its output arguments."""
+
+
+class Desk(Protocol):
+    """The server behind the sessions."""
+
+    nodes: AddressSpace
+
+    def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
+        """Let a checked value take effect."""
+
+    def call(self, method: Method, arguments: Sequence[Value], session: str, role: Role) -> Outcome:
+        """Run a method with checked arguments."""
+
+    def session_closed(self, session: str) -> None:
+        """Hear that a session has ended."""
+
+    async def show(self) -> None:
+        """Settle the unit and publish what changed."""
+
+
+class PlantSession(InternalSession):
+    """One client's session."""
+
+    iserver: "PlantInternalServer"
+    user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.iserver.unregister_external_session(self)
+        self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
+        self.iserver.register_external_session(self)
+
+    @property
+    def key(self) -> str:
+        """What the hand-shake knows this session by."""
+        return str(self.session_id.to_string())
+
+    @property
+    def plant_role(self) -> Role:
+        """Role of the user; only an activated session gets far enough to be asked."""
+        return self.user.plant_role if isinstance(self.user, PlantUser) else Role.OBSERVER
+
+    def activate_session(
+        self, params: ua.ActivateSessionParameters, peer_certificate: bytes | None
+    ) -> ua.ActivateSessionResult:
+        """Activate, also again on a new connection, but for the same user only."""
+        before = self.user if self.is_activated() else None
+        result = super().activate_session(params, peer_certificate)
+        if before is not None and before.name != self.user.name:
+            self.user = before
+            raise ServiceError(ua.StatusCodes.BadIdentityChangeNotSupported)
+        return result
+
+    async def close_session(self, delete_subs: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Close, and with the session its lease."""
+        await super().close_session(delete_subs)
+        self.iserver.desk.session_closed(self.key)
+
+    async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
+        """Read; what this user may do to a node is answered for this user."""
+        results: list[ua.DataValue] = await super().read(params)
+        for place, item in enumerate(params.NodesToRead):
+            if item.AttributeId == ua.AttributeIds.UserAccessLevel:
+                tag = self.iserver.desk.nodes.tags.get(item.NodeId)
+                if tag is not None and tag.writer is self.plant_role:
+                    results[place] = ua.DataValue(ua.Variant(READ_WRITE, ua.VariantType.Byte))
+                elif tag is not None:
+                    results[place] = ua.DataValue(ua.Variant(READ, ua.VariantType.Byte))
+            elif item.AttributeId == ua.AttributeIds.UserExecutable:
+                method = self.iserver.desk.nodes.methods.get(item.NodeId)
+                if method is not None:
+                    results[place] = ua.DataValue(self.plant_role in method.callers)
+        return results
+
+    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
+        """Write item by item; a refused item leaves the others alone."""
+        results = [self._write(item) for item in params.NodesToWrite]
+        await self.iserver.desk.show()
+        return results
+
+    async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
+        """Call item by item; methods that are not the plant's go to the base server."""
+        results = []
+        for request in params:
+            method = self.iserver.desk.nodes.methods.get(request.MethodId)
+            if method is None:
+                results += await super().call([request])
+            else:
+                results.append(self._call(method, request))
+        await self.iserver.desk.show()
+        return results
+
+    async def create_subscription(
+        self, params: ua.CreateSubscriptionParameters, callback: Any, request_callback: Any = None
+    ) -> ua.CreateSubscriptionResult:
+        """Subscribe; an interval near zero would keep the server busy with nothing else."""
+        interval = params.RequestedPublishingInterval
+        slow_enough = isfinite(interval) and interval >= SHORTEST_PUBLISHING_MS
+        params.RequestedPublishingInterval = interval if slow_enough else SHORTEST_PUBLISHING_MS
+        return await super().create_subscription(params, callback, request_callback)
+
+    async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
+        """Delete this session's own subscriptions; others do not exist for it."""
+        foreign = ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
+        known = self.subscription_service.subscriptions
+        own = [i for i in ids if i in known and known[i].session_id == self.session_id]
+        deleted = iter(await super().delete_subscriptions(own))
+        return [next(deleted) if i in own else foreign for i in ids]
+
+    async def transfer_subscriptions(
+        self, params: ua.TransferSubscriptionsParameters, callback: Any
+    ) -> list[ua.TransferResult]:
+        """Take over subscriptions of sessions of the same user."""
+        mine = [i for i in params.SubscriptionIds if self._same_user(int(i))]
+        refused = ua.TransferResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+        request = ua.TransferSubscriptionsParameters(
+            SubscriptionIds=mine, SendInitialValues=params.SendInitialValues
+        )
+        taken = iter(await super().transfer_subscriptions(request, callback))
+        return [next(taken) if i in mine else refused for i in params.SubscriptionIds]
+
+    def _same_user(self, subscription: int) -> bool:
+        owner = self.iserver.subscriber(subscription)
+        return owner is None or owner.user.name == self.user.name
+
+    def _write(self, item: ua.WriteValue) -> ua.StatusCode:
+        desk = self.iserver.desk
+        tag = desk.nodes.tags.get(item.NodeId)
+        if tag is None:
+            known = item.NodeId in self.aspace
+            return _status(Refusal.ACCESS_DENIED) if known else _unknown()
+        checked = check_write(tag, self.plant_role, item)
+        if isinstance(checked, Refusal):
+            return _status(checked)
+        refusal = desk.write(tag, checked, self.key)
+        return GOOD if refusal is None else _status(refusal)
+
+    def _call(self, method: Method, request: ua.CallMethodRequest) -> ua.CallMethodResult:
+        desk = self.iserver.desk
+        given = request.InputArguments or []
+        fault = self._call_fault(method, request.ObjectId, request.MethodId, len(given))
+        if fault is not None:
+            return _result(fault)
+        checked = [check_variant(*pair) for pair in zip(method.inputs, given, strict=True)]
+        values = [value for value in checked if not isinstance(value, Refusal)]
+        if len(values) < len(checked):
+            codes = [_status(c) if isinstance(c, Refusal) else GOOD for c in checked]
+            return _result(ua.StatusCodes.BadInvalidArgument, inputs=codes)
+        outcome = desk.call(method, values, self.key, self.plant_role)
+        if isinstance(outcome, Refusal):
+            return _result(_status(outcome).value)
+        return _result(ua.StatusCodes.Good, inputs=[GOOD] * len(given), outputs=list(outcome))
+
+    def _call_fault(
+        self, method: Method, object_id: ua.NodeId, method_id: ua.NodeId, given: int
+    ) -> int | None:
+        """Status code of a call that is wrong as a whole."""
+        codes = ua.StatusCodes
+        checks = (
+            (
+                object_id != self.iserver.desk.nodes.method_objects[method_id],
+                codes.BadMethodInvalid,
+            ),
+            (self.plant_role not in method.callers, codes.BadUserAccessDenied),
+            (given < len(method.inputs), codes.BadArgumentsMissing),
+            (given > len(method.inputs), codes.BadTooManyArguments),
+        )
+        return next((code for wrong, code in checks if wrong), None)
+
+
+class PlantInternalServer(InternalServer):
+    """asyncua's server core with these sessions, and limits that leave no orphans."""
+
+    desk: Desk
+
+    def __init__(self, user_manager: Any) -> None:
+        super().__init__(user_manager=user_manager)
+        self.allow_remote_admin = False
+        self.supported_tokens = (ua.UserNameIdentityToken,)
+        self.max_session_timeout_ms = MAX_SESSION_TIMEOUT_MS
+        self.max_lifetime_count = MAX_LIFETIME_COUNT
+        self.max_keep_alive_count = MAX_KEEP_ALIVE_COUNT
+        self.max_subscriptions = MAX_SUBSCRIPTIONS
+        self.max_connections = MAX_CONNECTIONS
+
+    def create_session(self, name: str, *args: Any, external: bool = False, **kwargs: Any) -> Any:
+        """A `PlantSession` for a client, asyncua's own for the server itself."""
+        if not external:
+            return super().create_session(name, *args, external=external, **kwargs)
+        return PlantSession(self, self.aspace, self.subscription_service, name, external=True)
+
+    def subscriber(self, subscription: int) -> PlantSession | None:
+        """The session that owns a subscription, if there is one."""
+        found = self.subscription_service.subscriptions.get(subscription)
+        sessions = self._external_sessions.values()
+        return next((s for s in sessions if found and s.session_id == found.session_id), None)
+
+    async def close_sessions(self) -> None:
+        """Close every client's session."""
+        for session in list(self._external_sessions.values()):
+            await session.close_session()
+
+
+def _status(refusal: Refusal) -> ua.StatusCode:
+    return ua.StatusCode(getattr(ua.StatusCodes, refusal.value))
+
+
+def _unknown() -> ua.StatusCode:
+    return ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)
+
+
+def _result(
+    code: int,
+    inputs: list[ua.StatusCode] | None = None,
+    outputs: list[ua.Variant] | None = None,
+) -> ua.CallMethodResult:
+    return ua.CallMethodResult(
+        StatusCode=ua.StatusCode(code),
+        InputArgumentResults=inputs or [],
+        OutputArguments=outputs or [],
+    )

@@ -1,0 +1,1 @@
+"""The unit behind the tags: plant, loops, hand-shake, instruments; no protocol."""
