@@ -190,6 +190,7 @@ class FakeLink:
     """A line to a DCS that follows: it takes targets at once and becomes Active on Request.
 
     values: logical tag key -> value in the server's unit; quality: exceptions from GOOD.
+    session: number of the session, as a reconnect raises it.
     outcomes: scripted answers to the next writes (the write then changes nothing).
     moves, sheds: everything that was written or asked for.  obedient False = Active never rises.
     """
@@ -202,6 +203,7 @@ class FakeLink:
     moves: list[Move] = field(default_factory=list)
     sheds: list[str] = field(default_factory=list)
     connected: bool = True
+    session: int = 1
     lease_held: bool = True
     obedient: bool = True
 
@@ -261,6 +263,7 @@ class FakeLink:
             connected=self.connected,
             measurements=MappingProxyType(measurements),
             heartbeat_age_s=0.0,
+            session=self.session,
         )
 
     async def write(self, move: Move) -> WriteOutcome:

@@ -107,6 +107,8 @@ class Snapshot:
     measurements: logical tag key -> last delivered value; a tag never delivered is absent.
     heartbeat_age_s: seconds since handshake.heartbeat_out last took a *new* value (monotonic
         clock); None where the DCS has no such tag.
+    session: number of sessions opened so far; another than last time means that the line was lost
+        in between, however short the loss.
     """
 
     plant_time_s: float
@@ -115,6 +117,7 @@ class Snapshot:
     connected: bool
     measurements: Mapping[str, Measurement]
     heartbeat_age_s: float | None = None
+    session: int = 0
 
 
 class FaultKind(StrEnum):

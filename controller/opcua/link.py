@@ -84,6 +84,7 @@ class Link:
         self._lost_reason = ""
         self._keeper: asyncio.Task[None] | None = None
         self._polled_s = NEVER
+        self._sessions = 0
 
     async def open(
         self,
@@ -151,6 +152,7 @@ class Link:
             return self._requests.failed("connect", error)
         self._requests.succeeded("connect", monotonic() - started)
         self._connection = connection
+        self._sessions += 1
         self._metrics.connected.set(1)
         await self.poll()
         if admit is not None:
@@ -224,6 +226,7 @@ class Link:
             connected=self.connected,
             measurements=self._image.measurements(),
             heartbeat_age_s=self._image.heartbeat_age_s(now) if HEARTBEAT in references else None,
+            session=self._sessions,
         )
 
     async def write(self, move: Move) -> WriteOutcome:

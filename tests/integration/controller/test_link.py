@@ -263,6 +263,17 @@ async def test_a_restarted_server_is_found_again_under_other_namespace_indices(l
     assert max(delays) <= 1.0
 
 
+async def test_a_loss_too_short_to_be_seen_leaves_another_session_number(link):
+    first = link.freeze(tick())
+    await link._connection._client.disconnect()
+    link._lose("a line that is back at once")
+    await until(lambda: link.freeze(tick()).session != first.session)
+    again = link.freeze(tick())
+    assert first.connected
+    assert again.connected
+    assert again.session == first.session + 1
+
+
 async def test_old_notifications_do_not_replace_later_values(link, plant):
     late = datetime.now(UTC) + timedelta(seconds=30)
     await plant.put("TI_101.PV", 70.0, source_time=late)
