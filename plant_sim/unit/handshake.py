@@ -13,6 +13,9 @@ from math import inf
 IMPAIRED_LIMIT_S = 1800.0
 """Plant time the permit may be away while Active (override, bad CV) before the plant sheds [s]."""
 
+SOUND_AGAIN_S = 300.0
+"""Plant time the permit must be back before the time above begins anew [s]."""
+
 
 class ApcMode(IntEnum):
     """What the operator wants of the APC."""
@@ -63,7 +66,8 @@ class Handshake:
 
     latched: a shed that no operator has acknowledged.  request_session, heartbeat_session: who
     wrote last; control is given only to the session that holds the lease, asks and beats.
-    impaired_since_s: plant time at which the permit went away while Active.
+    impaired_since_s: plant time at which the permit went away while Active. sound_since_s: plant
+    time at which it came back, None while it is away.
     """
 
     mode: ApcMode = ApcMode.MANUAL
@@ -80,6 +84,7 @@ class Handshake:
     heartbeat_timeout_s: float = 3.0
     lease: Lease | None = None
     impaired_since_s: float | None = None
+    sound_since_s: float | None = None
 
 
 def owns(state: Handshake, session: str) -> bool:
@@ -227,18 +232,31 @@ def _shed_cause(state: Handshake, conditions: Conditions, now_s: float) -> str:
     if not fresh(state, now_s):
         return HEARTBEAT_LOST
     since_s = state.impaired_since_s
-    if since_s is not None and conditions.plant_time_s - since_s >= IMPAIRED_LIMIT_S:
+    away = since_s is not None and state.sound_since_s is None
+    if since_s is not None and away and conditions.plant_time_s - since_s >= IMPAIRED_LIMIT_S:
         return IMPAIRED
     return ""
 
 
 def _track_impairment(state: Handshake, conditions: Conditions) -> Handshake:
-    """Remember since when the permit has been away while Active."""
-    if not state.active or not (conditions.override or not conditions.cv_good):
-        return state if state.impaired_since_s is None else replace(state, impaired_since_s=None)
+    """Remember since when the permit has been away while Active.
+
+    Only a permit that has been back for `SOUND_AGAIN_S` ends it: a signal that is good for an
+    instant now and then is not a good signal.
+    """
+    now_s = conditions.plant_time_s
+    if not state.active:
+        clear = replace(state, impaired_since_s=None, sound_since_s=None)
+        return state if clear == state else clear
+    if conditions.override or not conditions.cv_good:
+        since_s = now_s if state.impaired_since_s is None else state.impaired_since_s
+        return replace(state, impaired_since_s=since_s, sound_since_s=None)
     if state.impaired_since_s is None:
-        return replace(state, impaired_since_s=conditions.plant_time_s)
-    return state
+        return state
+    since_s = now_s if state.sound_since_s is None else state.sound_since_s
+    if now_s - since_s >= SOUND_AGAIN_S:
+        return replace(state, impaired_since_s=None, sound_since_s=None)
+    return replace(state, sound_since_s=since_s)
 
 
 def _lose_lease(state: Handshake) -> Handshake:

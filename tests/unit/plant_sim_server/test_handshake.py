@@ -151,10 +151,15 @@ def test_permit_away_for_half_an_hour_of_plant_time_sheds():
         assert state.active
         assert not state.permit
         assert after(state, **impaired, plant_time_s=1899.0).active
-        healed = after(state, override=False, cv_good=True, plant_time_s=1000.0)
-        assert after(
-            after(healed, **impaired, plant_time_s=1100.0), **impaired, plant_time_s=2000.0
-        ).active
+        sound = {"override": False, "cv_good": True}
+        back = after(state, **sound, plant_time_s=1000.0)
+        blinked = after(back, **impaired, plant_time_s=1100.0)
+        assert not after(blinked, **impaired, plant_time_s=1900.0).active
+        healed = after(back, **sound, plant_time_s=1000.0 + hs.SOUND_AGAIN_S)
+        again = after(healed, **impaired, plant_time_s=1400.0)
+        assert after(again, **impaired, plant_time_s=3199.0).active
+        late = after(after(state, **sound, plant_time_s=1800.0), **sound, plant_time_s=1950.0)
+        assert late.active
         shed = after(state, **impaired, plant_time_s=1900.0)
         assert not shed.active
         assert shed.shed_reason == hs.IMPAIRED
