@@ -149,15 +149,22 @@ class Cycle:
         self._outcome: WriteOutcome = NOTHING_WRITTEN
         self._last: F64 = no_targets(len(binding.mvs))
         self._release_due = False
+        self._followed = False
         self.state = ModeState()
 
     @property
     def release_due(self) -> bool:
-        """True while the DCS has not been told yet that this controller has let go.
-
-        The heartbeat must stand still then, so that the DCS sheds by itself.
-        """
+        """True while the DCS has not confirmed yet that it took the MVs back."""
         return self._release_due
+
+    @property
+    def may_beat(self) -> bool:
+        """False when the DCS must shed by itself, which it does when the heartbeat stands still.
+
+        That is while a release is due, and, whatever the cause, while the DCS says Active although
+        this controller is not in command: a heartbeat would keep targets alive that nobody renews.
+        """
+        return not self._release_due and (self.state.in_control or not self._followed)
 
     # ------------------------------------------------------------------ scan
 
@@ -171,6 +178,7 @@ class Cycle:
         snapshot = await self._read(tick)
         watch.lap("read")
         readings, self._memory = validate(snapshot, self._binding, self._rules, self._memory)
+        self._followed = readings.handshake.active is True
         watch.lap("validate")
         around = self._around()
         origin = box_origin(self.state, readings, self._last, read_only=around.read_only)
@@ -264,6 +272,7 @@ class Cycle:
                 await self._line.poll()
             snapshot = self._line.freeze(tick)
             readings, _ = validate(snapshot, self._binding, self._rules, self._memory)
+            self._followed = readings.handshake.active is True
             found = self._found(readings, None, self._around())
             before = self.state
             self.state = supervise(before, found, readings.handshake.operator)
@@ -289,7 +298,7 @@ class Cycle:
     def _around(self) -> Circumstances:
         around = self._surroundings()
         lost = self._line.connected and not self._line.lease_held and not around.read_only
-        return replace(around, lease_lost=around.lease_lost or lost)
+        return replace(around, lease_lost=around.lease_lost or lost, release_due=self._release_due)
 
     def _found(
         self, readings: Readings, proposal: Proposal | None, around: Circumstances

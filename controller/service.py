@@ -212,7 +212,7 @@ class Service:
             self._announcer.alive()
         news = reporter.diagnostics() if self._scans != self._reported else {}
         self._reported = self._scans
-        await self._link.beat(news, alive=fresh and not cycle.release_due)
+        await self._link.beat(news, alive=fresh and cycle.may_beat)
 
     # ------------------------------------------------------------------ surroundings
 

@@ -83,6 +83,7 @@ class Condition(StrEnum):
     OVERRIDE = "override"
     NO_PERMIT = "no_permit"
     FOREIGN_ACTIVE = "foreign_active"
+    RELEASE_DUE = "release_due"
     UNCERTAIN_INPUT = "uncertain_input"
     READ_ONLY = "read_only"
     JOURNAL_DEGRADED = "journal_degraded"
@@ -116,6 +117,7 @@ TABLE: dict[Condition, tuple[Effect, str]] = {
     Condition.OVERRIDE: (_BAR, "the plant's override acts"),
     Condition.NO_PERMIT: (_BAR | Effect.LATCHED, "the DCS gives no permit"),
     Condition.FOREIGN_ACTIVE: (_BAR, "the DCS follows another controller"),
+    Condition.RELEASE_DUE: (_BAR, "the DCS has not confirmed yet that it took the MVs back"),
     Condition.UNCERTAIN_INPUT: (_BAR, "a measurement is of uncertain quality"),
     Condition.READ_ONLY: (_BAR, "read-only: nothing is written"),
     Condition.JOURNAL_DEGRADED: (Effect.NONE, "the journal cannot be written"),
@@ -155,6 +157,7 @@ class Circumstances:
     """What the core is told from outside the scan.
 
     period_problem: why the scan period does not fit sample time and plant speed; "" when it does.
+    release_due: the DCS was told to take the MVs back, and has not confirmed it.
     """
 
     read_only: bool = False
@@ -163,6 +166,7 @@ class Circumstances:
     journal_failed: bool = False
     shed_on_journal: bool = True
     period_problem: str = ""
+    release_due: bool = False
 
 
 def effects(findings: Iterable[Finding]) -> Effects:
@@ -209,6 +213,8 @@ def _surroundings(around: Circumstances) -> Iterator[Finding]:
         yield Finding(condition=Condition.STOPPING)
     if around.lease_lost:
         yield Finding(condition=Condition.LEASE_LOST)
+    if around.release_due:
+        yield Finding(condition=Condition.RELEASE_DUE)
     if around.period_problem:
         yield Finding(condition=Condition.SCAN_PERIOD, detail=around.period_problem)
     if around.journal_failed:

@@ -41,6 +41,8 @@ UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
 
 NEVER = float("-inf")
 
+NO_LEASE = Failed(service="call", status="lease", detail="lease not held")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
@@ -197,14 +199,15 @@ class Outbound:
     async def shed(self, reason: str) -> Failed | None:
         """Hand the MVs back: APC.Shed where the DCS has it, else, or if refused, Request False.
 
-        Without the lease there is nothing to hand back, and the call would take the MVs from the
-        controller that holds it.
+        Without the lease the call would take the MVs from the controller that holds it, so nothing
+        is sent; the shed has failed nevertheless: the DCS may still follow this controller, whose
+        lease may only have gone unrenewed.
         """
         connection = self._session()
         if connection is None:
             return None if self._read_only else NOT_CONNECTED
         if not self.lease_held:
-            return None
+            return NO_LEASE
         failure: Failed | None = None
         if connection.offers(SHED):
             argument = ua.Variant(reason, ua.VariantType.String)

@@ -25,7 +25,7 @@ from controller.core.types import (
 )
 from controller.core.validate import ValidationRules
 from controller.cycle import Cycle
-from controller.opcua.requests import NOT_CONNECTED
+from controller.opcua.requests import NOT_CONNECTED, Failed
 from controller.testing import FakeClock, FakeLink, ScriptedAdvisor, plain_advice, plain_binding
 
 PERIOD_S = 1.0
@@ -307,6 +307,69 @@ async def test_a_shed_the_plant_did_not_hear_stops_the_heart_until_it_does(rig, 
     await rig.supervise()
     assert not rig.cycle.release_due
     assert len(heard) == 3
+
+
+async def test_auto_is_not_entered_while_a_release_is_due(rig, monkeypatch):
+    await rig.in_auto()
+    answers = deque([NOT_CONNECTED])
+
+    async def shed(_link, _reason):
+        return answers.popleft()
+
+    monkeypatch.setattr(FakeLink, "shed", shed)
+    rig.link.lease_held = False
+    await rig.supervise()
+    rig.link.lease_held = True
+    rig.link.values["handshake.active"] = False
+    reports = []
+    for mode in (OperatorMode.SHADOW, OperatorMode.AUTO, OperatorMode.AUTO):
+        rig.link.select(mode)
+        reports.append(await rig.scan())
+    assert [report.after.mode for report in reports] == [Mode.SHADOW] * 3
+    assert Condition.RELEASE_DUE in reports[-1].conditions
+    await rig.supervise()
+    assert (await rig.scan()).after.mode is Mode.AUTO
+
+
+async def test_without_the_lease_a_shed_stays_due_and_comes_with_the_lease(rig, monkeypatch):
+    await rig.in_auto()
+    await rig.scan()
+    take = FakeLink.shed
+
+    async def shed(link, reason):
+        if not link.lease_held:
+            return Failed(service="call", status="lease", detail="lease not held")
+        return await take(link, reason)
+
+    monkeypatch.setattr(FakeLink, "shed", shed)
+    rig.link.lease_held = False
+    await rig.supervise()
+    assert rig.cycle.state.mode is Mode.SHED
+    assert not rig.cycle.may_beat
+    await rig.supervise()
+    assert not rig.cycle.may_beat
+    assert rig.link.sheds == []
+    rig.link.lease_held = True
+    await rig.supervise()
+    assert "lease" in rig.link.sheds[0]
+    await rig.supervise()
+    assert rig.cycle.may_beat
+
+
+async def test_the_heart_stands_still_while_the_dcs_follows_nobody_in_command(rig):
+    await rig.scan()
+    await rig.supervise()
+    assert rig.cycle.may_beat
+    rig.link.values["handshake.active"] = True
+    await rig.supervise()
+    assert not rig.cycle.may_beat
+    rig.link.values["handshake.active"] = False
+    await rig.supervise()
+    assert rig.cycle.may_beat
+    await rig.in_auto()
+    await rig.supervise()
+    assert rig.link.values["handshake.active"] is True
+    assert rig.cycle.may_beat
 
 
 async def test_scan_and_tick_take_turns(rig, monkeypatch):

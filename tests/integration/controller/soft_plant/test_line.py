@@ -10,7 +10,9 @@ from controller.configuration.settings import load_settings
 from controller.core.guard import release
 from controller.core.types import NotWritten, NotWrittenReason
 from controller.metrics import Metrics
+from controller.opcua.connection import Connection
 from controller.opcua.link import Link
+from controller.service import Service
 from controller.startup import prepare
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,7 +54,7 @@ async def test_who_lost_the_lease_writes_nothing_and_sheds_nobody_else(
         await operator.select(2)
         await second._outbound._connection.write({"handshake.request": True})
         await operator.wait("APC/Active", value=True)
-        assert await first.shed("not mine") is None
+        assert (await first.shed("not mine")).detail == "lease not held"
         outcome = await first.write(release(2))
         assert isinstance(outcome, NotWritten)
         assert outcome.reason is NotWrittenReason.LEASE
@@ -110,6 +112,38 @@ async def test_a_server_that_stands_still_sheds_and_is_found_again(soft_plant, c
     rows = controller.rows()
     assert not any(row["overrun"] and row["written"] for row in rows)
     assert [row["scan_id"] for row in rows] == list(range(len(rows)))
+
+
+async def test_lease_renewals_that_go_unanswered_end_in_a_shed_of_the_plant(
+    controller, operator, capfd, monkeypatch
+):
+    """The heartbeat renews the lease at the plant, which so follows a controller in SHED."""
+    assert await controller.process.end() == 0
+    await operator.wait("APC/LeaseOwner", "")
+    service = Service(prepare(load_settings(controller.config)), controller.config)
+    running = asyncio.create_task(service.run())
+    try:
+        await operator.wait("APC/LeaseOwner", "trimtab")
+        await asyncio.sleep(0.5)
+        await operator.auto()
+        await asyncio.sleep(0.5)
+        call, missed = Connection.call, []
+
+        async def unanswered(connection, key, *arguments):
+            if key == "handshake.take_lease" and len(missed) < 2:
+                missed.append(key)
+                raise TimeoutError
+            return await call(connection, key, *arguments)
+
+        monkeypatch.setattr(Connection, "call", unanswered)
+        await operator.wait("APC/Active", value=False, seconds=6.0)
+        assert len(missed) == 2
+        assert "lease" in await operator.get("APC/ShedReason")
+    finally:
+        monkeypatch.undo()
+        service._stop.set()
+        assert await asyncio.wait_for(running, 10.0) == 0
+    assert "ready" in capfd.readouterr().out
 
 
 async def test_another_speed_of_the_plant_ends_auto(soft_plant, controller, operator):
