@@ -115,3 +115,21 @@ def test_behaviour_cloning_repeats_the_data(make, small_data, small_recipe, tmp_
     with torch.no_grad():
         miss = (trainer.policy(data.features[rows]) - data.actions[rows]).square().mean()
     assert miss < data.actions[rows].square().mean()
+
+
+@pytest.mark.parametrize("radius", [0.02, 0.5, None])
+def test_scalar_descent_lowers_the_cost_inside_radius_and_range(make, tmp_path, radius):
+    """Truncated gradient descent from any action, as published."""
+    trainer = make("scalar", steps=400)
+    run(trainer, tmp_path / "c.safetensors")
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(64, 8, generator=generator)
+    action = torch.rand(64, 2, generator=generator) * 2.0 - 1.0
+    corrected = trainer.model.correct(features, action, steps=50, rate=0.05, radius=radius)
+    with torch.no_grad():
+        before, after = trainer.model(features, action), trainer.model(features, corrected)
+    assert torch.all(after <= before + 1e-6)
+    assert (after < before - 1e-6).any()
+    assert corrected.abs().max() <= 1.0
+    if radius is not None:
+        assert (corrected - action).abs().max() <= radius + 1e-6
