@@ -57,10 +57,15 @@ def _scalar(delivered: ua.DataValue) -> tuple[Scalar | None, bool]:
     value = None if delivered.Value is None else delivered.Value.Value
     if value is None:
         return None, True
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float):
         return value, True
-    text = getattr(value, "Text", None)  # a LocalizedText
-    return (text, True) if isinstance(text, str) else (None, False)
+    text = value if isinstance(value, str) else getattr(value, "Text", None)  # a LocalizedText
+    return (_unicode(text), True) if isinstance(text, str) else (None, False)
+
+
+def _unicode(text: str) -> str:
+    """Text that can be stored: bytes that are not UTF-8 come from asyncua as lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _aware(time: datetime | None) -> datetime | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -40,6 +42,7 @@ from controller.core.types import (
     vector,
 )
 from controller.errors import ConfigError
+from controller.journal import writer
 from controller.journal.document import request_of, restored
 from controller.journal.reader import Reader
 from controller.journal.replay import replay
@@ -317,6 +320,95 @@ def test_a_close_that_cannot_write_counts_what_is_lost(path):
         health = journal.close(timeout_s=30.0)
         assert (health.lost, health.failing) == (5, True)
         other.execute("ROLLBACK")
+
+
+LATIN_1 = b"St\xf6rung".decode("utf-8", "surrogateescape")
+"""What a string of the DCS that is not UTF-8 would be, if nothing had mended it on the way in."""
+
+
+def test_a_record_that_cannot_be_stored_is_left_out_counted_and_told(path):
+    journal = Journal.open(path, INFO)
+    note = Event(kind="note", utc=UTC_NOW)
+    bad = report(1, after=replace(AUTO, reason=LATIN_1))
+    with journal._lock:  # so that all of them are one batch
+        for item in (report(0), bad, note, report(0), report(2)):  # a number given twice, too
+            journal.record(item)
+    assert eventually(lambda: journal.health().lost == 2 and not journal.health().failing)
+    assert journal.record(report(3))
+    assert (health := journal.close()).lost == 2
+    assert (health.failing, health.error) == (False, "")
+    with Reader.open(path) as reader:
+        assert [scan["scan_id"] for scan in reader.scans()] == [0, 2, 3]
+        told = [event["detail"] for event in reader.events() if event["kind"] == LOST]
+        assert sum(entry["count"] for entry in told) == 2
+        assert any("surrogates" in entry["error"] for entry in told)
+        assert "note" in {event["kind"] for event in reader.events()}
+        assert reader.verify() is None
+
+
+def test_a_disk_that_hangs_is_failing_once_a_record_is_late(path, monkeypatch):
+    answers = threading.Event()
+    append = writer.append
+
+    def hang(connection, rows):
+        answers.wait(30.0)
+        append(connection, rows)
+
+    journal = Journal.open(path, INFO, late_s=0.2)
+    monkeypatch.setattr(writer, "append", hang)
+    try:
+        assert not journal.health().failing
+        journal.record(report(0))
+        assert eventually(lambda: journal.health().failing, 5.0)
+        assert "waiting" in journal.health().error
+    finally:
+        answers.set()
+    assert eventually(lambda: not journal.health().failing)
+    assert journal.close().lost == 0
+
+
+def test_a_full_queue_is_failing_until_the_journal_tells_of_the_gap(path, monkeypatch):
+    answers = threading.Event()
+    append = writer.append
+    journal = Journal.open(path, INFO, queue_records=1)
+    monkeypatch.setattr(writer, "append", lambda *given: answers.wait(30.0) and append(*given))
+    numbers = itertools.count()
+    try:
+        assert eventually(lambda: not journal.record(report(next(numbers))), 5.0)
+        assert journal.health().failing
+    finally:
+        answers.set()
+    assert eventually(lambda: not journal.health().failing)
+    assert journal.close().lost == 1
+
+
+def test_a_close_while_the_disk_hangs_counts_what_waits_as_lost(path, monkeypatch):
+    answers = threading.Event()
+    journal = Journal.open(path, INFO)
+    monkeypatch.setattr(writer, "append", lambda *_: answers.wait(30.0))
+    try:
+        journal.record(report(0))
+        health = journal.close(timeout_s=0.2)
+    finally:
+        answers.set()
+        journal._thread.join(30.0)
+        journal._connection.close()
+    assert (health.lost, health.failing) == (1, True)
+
+
+def test_a_dead_thread_is_failing_and_everything_after_it_is_lost(path, monkeypatch):
+    journal = Journal.open(path, INFO)
+
+    def die(_journal):
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(Journal, "_store", die)
+    journal.record(report(0))
+    assert eventually(lambda: not journal._thread.is_alive())
+    assert not journal.record(report(1))
+    health = journal.close()
+    assert (health.failing, health.lost, health.waiting) == (True, 2, 0)
+    assert "no more" in health.error
 
 
 KILLED = """

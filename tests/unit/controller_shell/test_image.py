@@ -51,6 +51,14 @@ def test_what_is_no_scalar_is_bad_and_has_no_value(content, kind):
     assert (seen.value, seen.quality, seen.status) == (None, Quality.BAD, "BadTypeMismatch")
 
 
+@pytest.mark.parametrize("wrap", [str, ua.LocalizedText])
+def test_text_that_is_not_utf_8_can_be_stored(wrap):
+    decoded = b"St\xf6rung \xe2\x82\xac".decode("utf-8", "surrogateescape")  # as asyncua does
+    kind = ua.VariantType.String if wrap is str else ua.VariantType.LocalizedText
+    seen = measurement("t", value(wrap(decoded), kind), 0.0)
+    assert (seen.value, seen.quality) == ("St?rung \u20ac", Quality.GOOD)
+
+
 @pytest.mark.parametrize("content", [math.nan, math.inf, -math.inf])
 def test_non_finite_numbers_are_left_to_the_validation(content):
     seen = measurement("t", value(content), 0.0)
