@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.opcua.link import MISSING_NODES
+from controller.opcua.connection import MISSING_NODES, WRONG_TYPES
 from controller.opcua.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of, status_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ def explain(failure: Failed, prepared: Prepared) -> str:
         return (
             f"{url} lacks nodes that {prepared.tags_file} names:\n{failure.detail}\n"
             f"correct them; `trimtab tags browse --url {url}` lists what the server has"
+        )
+    if failure.status == WRONG_TYPES:
+        return (
+            f"{url} cannot take targets as {prepared.tags_file} names them:\n{failure.detail}\n"
+            "a target needs a node of type Double or Float: an integer or a Boolean would cut the "
+            "certified move; name another node, or have the server provide one"
         )
     if failure.status in NOT_ADMITTED:
         who = f'the user "{user}" or its password' if user else "a session without a user"

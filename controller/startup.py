@@ -92,14 +92,15 @@ class Prepared:
         only_written = {
             key for key in references if key.startswith("diagnostics.") or key == WRITTEN_KEYS[0]
         }
-        targets = {mv.target_key for mv in self.binding.mvs}
-        written = only_written | targets | (set(WRITTEN_KEYS) & set(references))
+        targets = [mv.target_key for mv in self.binding.mvs]
+        written = only_written | set(targets) | (set(WRITTEN_KEYS) & set(references))
         tick = self.settings.scan.supervision_s
         return Wanted(
             references=references,
             methods=self.tags.methods(),
             read=[key for key in references if key not in only_written],
             written=[] if self.read_only else [key for key in references if key in written],
+            targets=[] if self.read_only else targets,
             publishing_s=min(max(tick / 2.0, SHORTEST_PUBLISHING_S), LONGEST_PUBLISHING_S),
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from asyncua import ua
 
 from controller.configuration.units import RAW
+from controller.opcua.targets import ANALOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,9 @@ def _problems(
 def _type(key: str, name: str, facts: NodeFacts) -> Iterator[Finding]:
     if not facts.scalar:
         yield _plant(key, "an array", "name a scalar node in tags.toml")
-    if key.startswith(("cv.", "dv.")) or name in IN_UNIT:
+    if name == "target":
+        wanted, right = "fractions, Double or Float", facts.kind in ANALOG
+    elif key.startswith(("cv.", "dv.")) or name in IN_UNIT:
         wanted, right = "a number", facts.numeric
     elif name in FLAGS:
         wanted, right = "a Boolean", facts.kind is ua.VariantType.Boolean

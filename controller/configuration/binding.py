@@ -81,6 +81,7 @@ class BoundMv:
     """A manipulated variable in the manifest's unit.
 
     low, high: tags.toml's range cut with the manifest's.  max_move: tags.toml's.
+    server_range: tags.toml's range as it stands there, in the server's unit.
     keys: "permit" -> "mv.X.permit" of the optional tags that this DCS has.
     """
 
@@ -89,6 +90,7 @@ class BoundMv:
     low: float
     high: float
     max_move: float
+    server_range: tuple[float, float]
     actual: BoundTag
     target_key: str
     keys: Mapping[str, str]
@@ -176,6 +178,7 @@ def _mv(tag: MvTag, variable: Variable, file: Path | str) -> BoundMv:
         low=max(low, variable.low),
         high=min(high, variable.high),
         max_move=way.difference(tag.max_move),
+        server_range=tag.range,
         actual=BoundTag(key=f"{key}.actual", conversion=way, low=low, high=high),
         target_key=f"{key}.target",
         keys={name: f"{key}.{name}" for name in MV_OPTIONAL if getattr(tag, name) is not None},

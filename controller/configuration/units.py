@@ -7,6 +7,7 @@ whose scale and offset lead to the manifest's unit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,6 +42,23 @@ class Conversion:
     def to_server(self, value: float) -> float:
         """A manifest value in the server's unit."""
         return (value - self.offset) / self.gain
+
+    def resolution(self, value: float) -> float:
+        """One ulp of the conversion at a manifest value, in the server's unit."""
+        return math.ulp(max(abs(value), abs(self.offset))) / self.gain
+
+    def inside(self, low: float, high: float) -> tuple[float, float]:
+        """The server's interval for a manifest interval, rounded inward.
+
+        Every value in it converts to one in [low, high], which `to_server` of an end may miss by
+        the last digit.
+        """
+        bottom, top = self.to_server(low), self.to_server(high)
+        while self.value(bottom) < low:
+            bottom += self.resolution(low)
+        while self.value(top) > high:
+            top -= self.resolution(high)
+        return bottom, top
 
     def difference(self, server: float) -> float:
         """A difference of server values, in the manifest's unit."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import struct
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncua import Client, ua
 
 from controller.opcua.nodes import AddressBook, resolve, value_types
+from controller.opcua.targets import ANALOG, LARGEST_SINGLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,14 +45,30 @@ SILENT_KEEPALIVES = 3.0
 
 _CLOSE_S = 2.0
 
+MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
 
-class MissingNodesError(Exception):
+
+class NodesRefusedError(Exception):
+    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
+
+    status: ClassVar[str]
+
+
+class MissingNodesError(NodesRefusedError):
     """References of tags.toml that the server does not have."""
+
+    status = MISSING_NODES
 
     def __init__(self, missing: tuple[Missing, ...]) -> None:
         self.missing = missing
         lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
         super().__init__("\n".join(lines))
+
+
+class WrongTypesError(NodesRefusedError):
+    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
+
+    status = WRONG_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +96,15 @@ class Endpoint:
 class Wanted:
     """What a session must offer.
 
-    read: keys of the process image.  written: keys that are written.  publishing_s: interval of
-    the subscription.
+    read: keys of the process image.  written: keys that are written; targets: those of them that
+    are targets of MVs.  publishing_s: interval of the subscription.
     """
 
     references: Mapping[str, NodeRef]
     methods: Mapping[str, MethodRef]
     read: Sequence[str]
     written: Sequence[str]
+    targets: Sequence[str]
     publishing_s: float
 
 
@@ -113,7 +132,7 @@ class Connection:
         """Connect, resolve and subscribe.
 
         on_lost is called, with the reason, when the line breaks later.  Raises FAULTS, and
-        MissingNodesError; nothing stays open then.
+        NodesRefusedError; nothing stays open then.
         """
         client = endpoint.client()
 
@@ -141,6 +160,13 @@ class Connection:
         self._types = await value_types(
             self._client, {key: book.nodes[key] for key in self._wanted.written}
         )
+        unfit = [
+            f"{key} = {self._wanted.references[key].text!r}: type {self._types[key].name}"
+            for key in self._wanted.targets
+            if self._types[key] not in ANALOG
+        ]
+        if unfit:
+            raise WrongTypesError("\n".join(unfit))
         self._read_parameters = ua.ReadParameters(
             MaxAge=0,
             TimestampsToReturn=ua.TimestampsToReturn.Source,
@@ -210,6 +236,10 @@ class Connection:
         """Return True when this tag is among the written ones."""
         return key in self._types
 
+    def kind(self, key: str) -> ua.VariantType:
+        """Return the type of a written tag's node."""
+        return self._types[key]
+
     def offers(self, key: str) -> bool:
         """Return True when this method is configured and was found."""
         return key in self._book.methods
@@ -218,6 +248,7 @@ class Connection:
         """Write all values in one request; key -> None if accepted, else the status name.
 
         No time stamps are sent: servers that do not accept them answer BadWriteNotSupported.
+        Raises FAULTS, of them ValueError when a value does not fit its node's type.
         """
         statuses = await self._client.uaclient.session.write_attributes(
             [self._book.nodes[key] for key in values],
@@ -250,26 +281,42 @@ class Connection:
 
 
 def encode(value: float, kind: ua.VariantType) -> ua.Variant:
-    """Return the value as the type of its node; integers wrap, a Boolean takes the lowest bit."""
+    """Return the value as the type of its node; an integer node takes it rounded.
+
+    Raises ValueError for a value that the type cannot hold: nothing wraps, nothing is cut.
+    """
     match kind:
-        case ua.VariantType.Boolean:
-            return ua.Variant(bool(int(value) & 1), kind)
-        case ua.VariantType.Float | ua.VariantType.Double:
+        case ua.VariantType.Boolean if value in (0, 1):
+            return ua.Variant(bool(value), kind)
+        case ua.VariantType.Double:
             return ua.Variant(float(value), kind)
-        case _ if kind in _INTEGER_BITS:
-            return ua.Variant(int(value) % (1 << _INTEGER_BITS[kind]), kind)
-        case _:
-            return ua.Variant(value, kind)
+        case ua.VariantType.Float if not LARGEST_SINGLE < abs(value) < math.inf:
+            return ua.Variant(float(value), kind)
+        case _ if kind in _INTEGERS and math.isfinite(value):
+            low, high = _INTEGERS[kind]
+            if low <= round(value) <= high:
+                return ua.Variant(round(value), kind)
+    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
 
 
-_INTEGER_BITS = {
-    ua.VariantType.SByte: 7,
-    ua.VariantType.Byte: 8,
-    ua.VariantType.Int16: 15,
-    ua.VariantType.UInt16: 16,
-    ua.VariantType.Int32: 31,
-    ua.VariantType.UInt32: 32,
-    ua.VariantType.Int64: 63,
-    ua.VariantType.UInt64: 64,
+def wrapped(count: int, kind: ua.VariantType) -> int:
+    """A running count in the type of its node: it starts anew at 0 where the type ends."""
+    return count % (1 << _COUNTER_BITS.get(kind, 63))
+
+
+_INTEGERS = {
+    ua.VariantType.SByte: (-(1 << 7), (1 << 7) - 1),
+    ua.VariantType.Byte: (0, (1 << 8) - 1),
+    ua.VariantType.Int16: (-(1 << 15), (1 << 15) - 1),
+    ua.VariantType.UInt16: (0, (1 << 16) - 1),
+    ua.VariantType.Int32: (-(1 << 31), (1 << 31) - 1),
+    ua.VariantType.UInt32: (0, (1 << 32) - 1),
+    ua.VariantType.Int64: (-(1 << 63), (1 << 63) - 1),
+    ua.VariantType.UInt64: (0, (1 << 64) - 1),
 }
-"""Bits that a heartbeat counter may use in each integer type."""
+_COUNTER_BITS = {kind: high.bit_length() for kind, (_, high) in _INTEGERS.items()} | {
+    ua.VariantType.Boolean: 1,
+    ua.VariantType.Float: 24,
+    ua.VariantType.Double: 53,
+}
+"""Bits that a heartbeat counter may use; a float counts in ones as far as its mantissa goes."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.types import NotWritten, NotWrittenReason, Snapshot
 from controller.logs import logger
-from controller.opcua.connection import FAULTS, Connection, MissingNodesError
+from controller.opcua.connection import FAULTS, Connection, NodesRefusedError
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
 from controller.opcua.outbound import NEVER, Outbound
 from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
@@ -35,8 +35,6 @@ FIRST_DELAY_S = 0.2
 
 UNHURRIED_S = 2.0
 """Time allowed to each request of an orderly end."""
-
-MISSING_NODES = "missing nodes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +83,8 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._polled_s = NEVER
         self._sessions = 0
+        self._beat_status = ""
+        self._frozen: Mapping[str, Measurement] = {}
 
     async def open(
         self,
@@ -146,8 +146,8 @@ class Link:
             connection = await Connection.open(
                 self._endpoint, self._wanted, self._image, self._lose
             )
-        except MissingNodesError as error:
-            return self._requests.refused("connect", MISSING_NODES, str(error))
+        except NodesRefusedError as error:
+            return self._requests.refused("connect", error.status, str(error))
         except FAULTS as error:
             return self._requests.failed("connect", error)
         self._requests.succeeded("connect", monotonic() - started)
@@ -217,6 +217,7 @@ class Link:
         """Return the image of this instant; waits for nothing."""
         now = monotonic()
         references = self._wanted.references
+        self._frozen = self._image.measurements()
         return Snapshot(
             plant_time_s=self._image.plant_time_s(
                 tick.started_s, has_clock=PLANT_TIME in references
@@ -224,23 +225,39 @@ class Link:
             monotonic_s=now,
             utc=datetime.now(UTC),
             connected=self.connected,
-            measurements=self._image.measurements(),
+            measurements=self._frozen,
             heartbeat_age_s=self._image.heartbeat_age_s(now) if HEARTBEAT in references else None,
             session=self._sessions,
         )
 
     async def write(self, move: Move) -> WriteOutcome:
-        """Write the targets, then Request, in one request; see `Outbound.write`."""
+        """Write the targets, then Request, in one request; see `Outbound.write`.
+
+        The move was made from the snapshot that was frozen last.
+        """
         if not self.connected:
             return NotWritten(reason=NotWrittenReason.DISCONNECTED)
-        return await self._outbound.write(move)
+        return await self._outbound.write(move, self._frozen)
 
     async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
         """Renew the lease when due; write heartbeat (if alive) and diagnostics."""
         if not self.connected:
             return None
-        failure = await self._outbound.keep_lease()
-        return await self._outbound.beat(diagnostics, alive=alive) or failure
+        lease = await self._outbound.keep_lease()
+        failure = await self._outbound.beat(diagnostics, alive=alive) or lease
+        status = "" if failure is None else f"{failure.service} {failure.status}"
+        if status != self._beat_status:
+            self._beat_status = status
+            if failure is None:
+                self._log.info("beat_succeeds_again")
+            else:
+                self._log.warning(
+                    "beat_failed",
+                    service=failure.service,
+                    status=failure.status,
+                    reason=failure.detail,
+                )
+        return failure
 
     async def shed(self, reason: str) -> Failed | None:
         """Hand the MVs back to the DCS; see `Outbound.shed`."""

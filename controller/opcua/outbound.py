@@ -19,13 +19,16 @@ from controller.core.types import (
     WriteFailure,
     Written,
 )
+from controller.logs import logger
+from controller.opcua.connection import encode, wrapped
 from controller.opcua.requests import NO_CONNECTION, NOT_CONNECTED, TIMEOUT, Failed
+from controller.opcua.targets import Unfit, server_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.configuration.binding import Binding
-    from controller.core.types import Move, WriteOutcome
+    from controller.core.types import Measurement, Move, WriteOutcome
     from controller.opcua.connection import Connection
     from controller.opcua.requests import Requests
 
@@ -63,6 +66,8 @@ class Outbound:
         self._ownership = ownership
         self._read_only = read_only
         self._connection: Connection | None = None
+        self._log = logger("link")
+        self._unfit: set[str] = set()
         self._beats = 0
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
@@ -95,20 +100,23 @@ class Outbound:
             return True
         return monotonic() < self._leased_until_s
 
-    async def write(self, move: Move) -> WriteOutcome:
+    async def write(self, move: Move, image: Mapping[str, Measurement]) -> WriteOutcome:
         """Write the targets, then Request, in one request.
 
+        image: the snapshot that the move was made from.  Targets go out as `server_target` makes
+        them; one that cannot be written as certified is a bug, and then nothing is written.
         Request is written on entry and on release only: a Request that the DCS has withdrawn must
         not be raised again by a move that was on its way.
         """
+        connection = self._connection
         if self._read_only:
             return NotWritten(reason=NotWrittenReason.GUARD, detail="this link is read-only")
-        connection = self._connection
-        if connection is None:
-            return NotWritten(reason=NotWrittenReason.DISCONNECTED)
-        if not self.lease_held:
-            return NotWritten(reason=NotWrittenReason.LEASE)
-        values = self._values(move, connection)
+        if connection is None or not self.lease_held:
+            lost = NotWrittenReason.DISCONNECTED if connection is None else NotWrittenReason.LEASE
+            return NotWritten(reason=lost)
+        values = self._values(move, connection, image)
+        if isinstance(values, Unfit):
+            return NotWritten(reason=NotWrittenReason.GUARD, detail=values.detail)
         if not values:
             return NOTHING_WRITTEN
         started = monotonic()
@@ -118,11 +126,17 @@ class Outbound:
             return NotWritten(reason=_reason(answer), detail=answer.detail, elapsed_s=elapsed)
         return self._outcome(answer, elapsed)
 
-    def _values(self, move: Move, connection: Connection) -> dict[str, float]:
+    def _values(
+        self, move: Move, connection: Connection, image: Mapping[str, Measurement]
+    ) -> dict[str, float] | Unfit:
         values: dict[str, float] = {}
         for mv, target, wanted in zip(self._binding.mvs, move.targets, move.write, strict=True):
             if wanted:
-                values[mv.target_key] = mv.conversion.to_server(float(target))
+                kind = connection.kind(mv.target_key)
+                value = server_target(mv, float(target), kind, image)
+                if isinstance(value, Unfit):
+                    return value
+                values[mv.target_key] = value
         if connection.has(REQUEST) and (move.entering or not move.request):
             values[REQUEST] = move.request
         return values
@@ -147,14 +161,17 @@ class Outbound:
         )
 
     async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
-        """Write the next heartbeat, if alive, and the diagnostics that this DCS has."""
+        """Write the next heartbeat, if alive, and the diagnostics that this DCS has.
+
+        A diagnostic that does not fit its node is left out: it must not stop the heart.
+        """
         connection = self._session()
         if connection is None:
             return None
-        values = {key: value for key, value in diagnostics.items() if connection.has(key)}
+        values = {key: value for key, value in diagnostics.items() if self._fits(key, value)}
         if alive and connection.has(HEARTBEAT_IN) and self.lease_held:
             self._beats += 1
-            values[HEARTBEAT_IN] = self._beats
+            values[HEARTBEAT_IN] = wrapped(self._beats, connection.kind(HEARTBEAT_IN))
         if not values:
             return None
         answer = await self._requests.ask("heartbeat", connection.write(values))
@@ -165,6 +182,20 @@ class Outbound:
             return None
         self._lease_due_s = NEVER  # refused by a DCS that knows another holder: ask at once
         return self._requests.refused("heartbeat", status, HEARTBEAT_IN)
+
+    def _fits(self, key: str, value: float) -> bool:
+        """True when this DCS has the tag and its node can hold the value; logs the first misfit."""
+        connection = self._connection
+        if connection is None or not connection.has(key):
+            return False
+        try:
+            encode(value, connection.kind(key))
+        except ValueError as error:
+            if key not in self._unfit:
+                self._unfit.add(key)
+                self._log.warning("diagnostic_dropped", tag=key, reason=str(error))
+            return False
+        return True
 
     async def keep_lease(self) -> Failed | None:
         """Take the lease, and renew it whenever a third of it has passed."""

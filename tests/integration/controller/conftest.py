@@ -78,7 +78,13 @@ DOUBLES = {
     "SIM.SPEED": 3000.0,
 }
 SINGLES = {"TIC_77.RSP": 60.0}
-BLOCK_VALUES = {"APC.HB_IN": 0, "APC.HB_OUT": 0, "APC.REQUEST": True, "APC.MODE": 0}
+BLOCK_VALUES = {
+    "APC.HB_IN": 0,
+    "APC.HB_OUT": 0,
+    "APC.REQUEST": True,
+    "APC.MODE": 0,
+    "APC.NOTE": "",
+}
 WRITABLE = ("FIC_12.RSP", "TIC_77.RSP", "APC.HB_IN", "APC.REQUEST")
 
 
@@ -114,7 +120,9 @@ class ForeignPlant:
             await self._add(folder, name, value, ua.VariantType.Double)
         for name, value in SINGLES.items():
             await self._add(folder, name, value, ua.VariantType.Float)
-        kinds = dict(zip(BLOCK_VALUES, ("UInt16", "UInt32", "Boolean", "Int32"), strict=True))
+        kinds = dict(
+            zip(BLOCK_VALUES, ("UInt16", "UInt32", "Boolean", "Int32", "String"), strict=True)
+        )
         for name, value in BLOCK_VALUES.items():
             await self._add(folder, name, value, ua.VariantType[kinds[name]])
         for name in WRITABLE:
@@ -215,6 +223,12 @@ def make_metrics() -> Metrics:
 
 
 @pytest.fixture
+def mv_tags():
+    """The MV tables, to be changed."""
+    return {name: dict(entry) for name, entry in TAGS["mv"].items()}
+
+
+@pytest.fixture
 def make_link(plant):
     """Builds links to the foreign plant; block=False: as if it had no interface block."""
 
@@ -225,6 +239,7 @@ def make_link(plant):
         written = [] if read_only else [key for key in references if key.endswith(".target")]
         if block and not read_only:
             written += ["handshake.heartbeat_in", "handshake.request"]
+            written += [key for key in references if key.startswith("diagnostics.")]
         return Link(
             endpoint=Endpoint(
                 url=url or plant.url, user=None, password=None, connect_timeout_s=3.0
@@ -234,6 +249,7 @@ def make_link(plant):
                 methods=tags.methods(),
                 read=[key for key in references if key != "handshake.heartbeat_in"],
                 written=written,
+                targets=[key for key in written if key.endswith(".target")],
                 publishing_s=0.05,
             ),
             binding=bind(tags, PolymerManifest(), file="tags.toml"),

@@ -21,6 +21,7 @@ from controller.core.types import (
     Tick,
     Written,
 )
+from controller.opcua.connection import WRONG_TYPES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -129,6 +130,61 @@ async def test_a_release_withdraws_request_and_writes_no_target(link, plant):
     await link.write(move(math.nan, math.nan, request=False))
     assert await plant.get("APC.REQUEST") is False
     assert await plant.get("FIC_12.RSP") == pytest.approx(40.0)
+
+
+async def test_a_target_at_its_limit_stays_inside_it_on_the_server(link, plant):
+    assert isinstance(await link.write(move(2.5, 350.0)), Written)
+    assert await plant.get("TIC_77.RSP") <= 76.85
+    assert await plant.get("FIC_12.RSP") <= 100.0
+
+
+async def test_a_target_that_only_another_value_could_stand_for_is_not_written(link, plant):
+    outcome = await link.write(move(1.25, 351.0))
+    assert isinstance(outcome, NotWritten)
+    assert outcome.reason is NotWrittenReason.GUARD
+    assert "mv.CoolantTemperature.target" in outcome.detail
+    assert await plant.get("FIC_12.RSP") == 40.0
+
+
+@pytest.mark.parametrize("node", ["APC.HB_OUT", "APC.REQUEST"])
+async def test_a_target_node_that_holds_no_fraction_is_refused_before_a_write(
+    make_link, mv_tags, plant, node
+):
+    mv_tags["InitiatorFeed"]["target"] = f"plc:s={node}"
+    opened = make_link(mv=mv_tags, block=False)
+    failure = await opened.open(no_fault)
+    await opened.close()
+    assert failure.status == WRONG_TYPES
+    assert f"mv.InitiatorFeed.target = 'plc:s={node}': type" in failure.detail
+    assert await plant.get("APC.REQUEST") is True
+
+
+async def test_a_diagnostic_that_fits_no_node_is_dropped_and_the_heart_beats_on(make_link, plant):
+    await plant.nodes["APC.NOTE"].set_writable()
+    opened = make_link(diagnostics={"cycle_ms": "plc:s=APC.NOTE", "advice_ms": "plc:s=APC.MODE"})
+    await plant.nodes["APC.MODE"].set_writable()
+    assert await opened.open(no_fault) is None
+    news = {"diagnostics.cycle_ms": 12.5, "diagnostics.advice_ms": 1.5}
+    with capture_logs() as lines:
+        for _ in range(2):
+            assert await opened.beat(news, alive=True) is None
+    await opened.close()
+    await plant.nodes["APC.MODE"].set_read_only()
+    assert await plant.get("APC.HB_IN") == 2
+    assert await plant.get("APC.MODE") == 2
+    dropped = [line for line in lines if line["event"] == "diagnostic_dropped"]
+    assert [line["tag"] for line in dropped] == ["diagnostics.cycle_ms"]
+
+
+async def test_a_beat_that_fails_is_logged_on_change(link, plant):
+    await plant.nodes["APC.HB_IN"].set_read_only()
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert await link.beat({}, alive=True) is not None
+        await plant.nodes["APC.HB_IN"].set_writable()
+        for _ in range(2):
+            assert await link.beat({}, alive=True) is None
+    assert [line["event"] for line in lines] == ["beat_failed", "beat_succeeds_again"]
 
 
 async def test_a_partly_refused_write_names_the_tag_and_the_status(link, plant):

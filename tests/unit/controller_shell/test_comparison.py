@@ -105,6 +105,22 @@ def test_types_of_the_hand_shake(key, kind, fits):
     assert (verdict is Verdict.FITS) is fits
 
 
+@pytest.mark.parametrize(
+    ("kind", "fits"),
+    [
+        (ua.VariantType.Double, True),
+        (ua.VariantType.Float, True),
+        (ua.VariantType.Int16, False),
+        (ua.VariantType.Boolean, False),
+        (ua.VariantType.String, False),
+    ],
+)
+def test_a_target_needs_a_node_that_holds_fractions(kind, fits):
+    percent = {"unit": "percent", "unit_text": "%", "range": (0.0, 100.0), "kind": kind}
+    ((verdict, _),) = verdicts("mv.InitiatorFeed.target", MV, written=True, **percent)
+    assert verdict is (Verdict.FITS if fits else Verdict.PLANT)
+
+
 def test_methods_that_may_not_be_called_are_the_plants_matter():
     found = {item.key: item.verdict for item in compare_methods({"a": True, "b": None, "c": False})}
     assert found == {"a": Verdict.FITS, "b": Verdict.FITS, "c": Verdict.PLANT}

@@ -7,7 +7,7 @@ import pytest
 from asyncua import ua
 
 from controller.core.types import Quality
-from controller.opcua.connection import encode
+from controller.opcua.connection import encode, wrapped
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage, measurement
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -114,11 +114,10 @@ def test_a_frozen_image_does_not_change():
 @pytest.mark.parametrize(
     ("number", "kind", "expected"),
     [
-        (65537, ua.VariantType.UInt16, 1),
-        (2**31, ua.VariantType.Int32, 0),
         (2**31 - 1, ua.VariantType.Int32, 2**31 - 1),
-        (3, ua.VariantType.Boolean, True),
-        (4, ua.VariantType.Boolean, False),
+        (-5, ua.VariantType.SByte, -5),
+        (12.7, ua.VariantType.Int32, 13),
+        (0, ua.VariantType.Boolean, False),
         (True, ua.VariantType.Boolean, True),
         (7, ua.VariantType.Double, 7.0),
         (2.5, ua.VariantType.Float, 2.5),
@@ -129,3 +128,40 @@ def test_values_take_the_type_of_their_node(number, kind, expected):
     assert encoded.VariantType is kind
     assert encoded.Value == expected
     assert type(encoded.Value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (65536, ua.VariantType.UInt16),
+        (-1, ua.VariantType.UInt32),
+        (2**31, ua.VariantType.Int32),
+        (333.15, ua.VariantType.SByte),
+        (math.nan, ua.VariantType.Int32),
+        (2, ua.VariantType.Boolean),
+        (0.5, ua.VariantType.Boolean),
+        (1e39, ua.VariantType.Float),
+        (1.0, ua.VariantType.String),
+        (1.0, ua.VariantType.DateTime),
+    ],
+)
+def test_a_value_that_its_node_cannot_hold_is_refused_and_never_wraps(number, kind):
+    with pytest.raises(ValueError, match=kind.name):
+        encode(number, kind)
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "expected"),
+    [
+        (65537, ua.VariantType.UInt16, 1),
+        (2**31, ua.VariantType.Int32, 0),
+        (2**31 - 1, ua.VariantType.Int32, 2**31 - 1),
+        (3, ua.VariantType.Boolean, 1),
+        (4, ua.VariantType.Boolean, 0),
+        (2**24, ua.VariantType.Float, 0),
+        (7, ua.VariantType.Double, 7),
+    ],
+)
+def test_the_heartbeat_alone_wraps(count, kind, expected):
+    assert wrapped(count, kind) == expected
+    assert encode(wrapped(count, kind), kind).Value == expected
