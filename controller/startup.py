@@ -6,6 +6,7 @@ and nothing connected.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +15,7 @@ from controller.configuration.binding import bind
 from controller.configuration.settings import read_password
 from controller.configuration.tags import load_tags
 from controller.core.state import Mode
-from controller.core.types import OperatorMode
+from controller.core.types import OperatorMode, Quality
 from controller.core.validate import ValidationRules
 from controller.errors import ConfigError
 from controller.metrics import Labelling
@@ -181,7 +182,8 @@ def check_period(prepared: Prepared, image: Image) -> str | None:
     """Why the scan period does not fit sample time and plant speed; None when it does."""
     held = image.get(SPEED)
     speed = held.value if held is not None else 1.0
-    if isinstance(speed, str | None):
+    bad = held is not None and held.quality is Quality.BAD
+    if bad or isinstance(speed, str | None) or not math.isfinite(speed):
         return "clock.speed cannot be read"
     wanted = prepared.runtime.manifest.sample_time_s
     period = prepared.settings.scan.period_s

@@ -77,6 +77,7 @@ class ProcessImage:
 
     def __init__(self) -> None:
         self._values: dict[str, Measurement] = {}
+        self._heartbeat: float | None = None
         self._heartbeat_moved_s: float | None = None
 
     def polled(self, tag: str, delivered: ua.DataValue, received_s: float) -> None:
@@ -97,11 +98,17 @@ class ProcessImage:
             self._take(new)
 
     def _take(self, new: Measurement) -> None:
-        if new.tag == HEARTBEAT and new.value is not None:
-            held = self._values.get(HEARTBEAT)
-            if held is None or held.value != new.value:
-                self._heartbeat_moved_s = new.received_s
+        if new.tag == HEARTBEAT:
+            self._take_heartbeat(new)
         self._values[new.tag] = new
+
+    def _take_heartbeat(self, new: Measurement) -> None:
+        """A sign of life is a usable finite number other than the last such number."""
+        value = new.value
+        if new.quality is Quality.BAD or value is None or isinstance(value, str):
+            return
+        if math.isfinite(value) and value != self._heartbeat:
+            self._heartbeat, self._heartbeat_moved_s = float(value), new.received_s
 
     def measurements(self) -> Mapping[str, Measurement]:
         """Return a frozen copy of the image."""

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from controller.opcua.outbound import Ownership
 
 FIRST_DELAY_S = 0.2
-"""Pause after the first failed reconnect; it doubles up to the configured limit."""
+"""Pause before the second attempt to reconnect; it doubles up to the configured limit."""
+
+LASTING_S = 5.0
+"""A session that ends before this age has not ended the trouble: the pauses go on growing."""
 
 UNHURRIED_S = 2.0
 """Time allowed to each request of an orderly end."""
@@ -84,6 +87,8 @@ class Link:
         self._polled_s = NEVER
         self._sessions = 0
         self._beat_status = ""
+        self._opened_s = NEVER
+        self._pause_s = 0.0
         self._frozen: Mapping[str, Measurement] = {}
 
     async def open(
@@ -153,6 +158,7 @@ class Link:
         self._requests.succeeded("connect", monotonic() - started)
         self._connection = connection
         self._sessions += 1
+        self._opened_s = monotonic()
         self._metrics.connected.set(1)
         await self.poll()
         if admit is not None:
@@ -169,23 +175,30 @@ class Link:
             await self._lost.wait()
             self._log.warning("connection_lost", url=self._endpoint.url, reason=self._lost_reason)
             await self._drop()
+            if monotonic() - self._opened_s >= LASTING_S:
+                self._pause_s = 0.0
             await self._reconnect()
 
     async def _reconnect(self) -> None:
-        delay, attempt = FIRST_DELAY_S, 1
-        while (failure := await self._connect()) is not None:
-            delay = min(delay, self._options.reconnect_max_s)
+        attempt = 1
+        while (failure := await self._attempt()) is not None:
             self._log.warning(
                 "reconnect_failed",
                 attempt=attempt,
                 status=failure.status,
                 reason=failure.detail,
-                retry_in_s=delay,
+                retry_in_s=self._pause_s,
             )
-            await asyncio.sleep(delay)
-            delay, attempt = 2.0 * delay, attempt + 1
+            attempt += 1
         self._metrics.reconnects.inc()
         self._log.info("reconnected", url=self._endpoint.url, attempts=attempt)
+
+    async def _attempt(self) -> Failed | None:
+        """Connect, after the pause that the attempts and short-lived sessions so far ask for."""
+        await asyncio.sleep(self._pause_s)
+        longer = max(FIRST_DELAY_S, 2.0 * self._pause_s)
+        self._pause_s = min(longer, self._options.reconnect_max_s)
+        return await self._connect()
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

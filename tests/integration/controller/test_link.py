@@ -22,6 +22,7 @@ from controller.core.types import (
     Written,
 )
 from controller.opcua.connection import WRONG_TYPES
+from controller.opcua.link import LASTING_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -328,6 +329,23 @@ async def test_a_loss_too_short_to_be_seen_leaves_another_session_number(link):
     assert first.connected
     assert again.connected
     assert again.session == first.session + 1
+
+
+async def test_sessions_that_die_at_once_are_reopened_with_growing_pauses(link):
+    first = link.freeze(tick()).session
+    with capture_logs() as lines:
+        ends = monotonic() + 2.0
+        while monotonic() < ends:
+            if link.connected:
+                link._lose("a server that ends every session")
+            await asyncio.sleep(0.005)
+    assert 3 <= link.freeze(tick()).session - first <= 5
+    assert not any(line["event"] == "reconnect_failed" for line in lines)
+    await until(lambda: link.connected)
+    last = link.freeze(tick()).session
+    link._opened_s -= LASTING_S
+    link._lose("a loss after a session that lasted")
+    await until(lambda: link.freeze(tick()).session == last + 1, 0.5)
 
 
 async def test_old_notifications_do_not_replace_later_values(link, plant):

@@ -90,6 +90,31 @@ def test_the_heartbeats_age_counts_from_its_last_change():
     assert image.heartbeat_age_s(16.0) == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize(
+    "flicker",
+    [
+        value(7.0, status=ua.StatusCodes.BadNoCommunication),
+        value(math.nan),
+        value(math.inf),
+        value("alive", ua.VariantType.String),
+        ua.DataValue(
+            ua.Variant(None, ua.VariantType.Null),
+            StatusCode=ua.StatusCode(ua.StatusCodes.BadSensorFailure),
+        ),
+    ],
+    ids=["bad", "nan", "infinite", "text", "nulled"],
+)
+def test_only_usable_numbers_that_change_are_a_heartbeat(flicker):
+    image = ProcessImage()
+    image.polled(HEARTBEAT, value(1.0), 10.0)
+    image.polled(HEARTBEAT, flicker, 11.0)
+    image.polled(HEARTBEAT, value(1.0), 12.0)
+    image.polled(HEARTBEAT, flicker, 13.0)
+    assert image.heartbeat_age_s(14.0) == pytest.approx(4.0)
+    image.polled(HEARTBEAT, value(2.0, status=ua.StatusCodes.UncertainInitialValue), 15.0)
+    assert image.heartbeat_age_s(16.0) == pytest.approx(1.0)
+
+
 def test_plant_time_is_the_tag_or_the_fallback_or_not_a_number():
     image = ProcessImage()
     assert image.plant_time_s(7.0, has_clock=False) == 7.0

@@ -1,6 +1,7 @@
 """What is checked before the plant is touched."""
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -42,12 +43,14 @@ def test_the_shipped_configuration_and_bundle_belong_together(settings):
     assert "handshake.heartbeat_in" in prepared.wanted.written
     assert {mv.target_key for mv in prepared.binding.mvs} <= set(prepared.wanted.written)
     assert {mv.target_key for mv in prepared.binding.mvs} <= set(prepared.wanted.read)
+    assert prepared.wanted.targets == [mv.target_key for mv in prepared.binding.mvs]
 
 
 def test_a_read_only_controller_has_nothing_to_write(settings):
     prepared = prepare(settings(mode={"read_only": True}))
     assert prepared.read_only
     assert prepared.wanted.written == []
+    assert prepared.wanted.targets == []
     assert prepared.link_options.read_only
 
 
@@ -104,6 +107,22 @@ def test_the_scan_period_must_fit_sample_time_and_speed(settings, period_s, plan
     if problem is not None:
         with pytest.raises(ConfigError, match=r"scan\.period_s"):
             admit(prepared, "controller.toml", speed(plant_speed))
+
+
+@pytest.mark.parametrize(
+    ("value", "quality", "fits"),
+    [
+        (3000.0, Quality.UNCERTAIN, True),
+        (3000.0, Quality.BAD, False),
+        (None, Quality.BAD, False),
+        (float("nan"), Quality.GOOD, False),
+    ],
+)
+def test_a_speed_of_bad_quality_is_not_used(settings, value, quality, fits):
+    prepared = prepare(settings(scan={"period_s": 0.1}))
+    held = replace(speed(3000.0)[SPEED], value=value, quality=quality)
+    problem = check_period(prepared, {SPEED: held})
+    assert problem == (None if fits else "clock.speed cannot be read")
 
 
 def test_without_a_speed_tag_the_plant_runs_in_real_time(settings):
