@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # on the ceiling and the integrator would push against each other.
 _CEILING_MARGIN = 2.0
 
+CLOCK_JITTER_S = 1.0
+"""How far the plant's clock may run back and count as standing still [s]: a clock that is set right
+by a network, or read through a gateway, does that; anything more is a reset of the plant."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
@@ -101,17 +105,20 @@ class Tracker:
     def observe(self, memory: Memory, sample: ProcessSample) -> Memory:
         """Bring filters and estimate to the instant of `sample`.
 
-        Starts afresh when the plant's clock ran backwards or jumped over `max_gap_s`.
+        Starts afresh when the plant's clock ran back by more than `CLOCK_JITTER_S` or jumped over
+        `max_gap_s`.  A smaller step back is no elapsed time: the later time stays the one to count
+        from, so that small steps do not add up unseen.
         """
         elapsed = sample.plant_time_s - memory.plant_time_s
-        if not 0.0 <= elapsed <= self._manifest.max_gap_s:
+        if not -CLOCK_JITTER_S <= elapsed <= self._manifest.max_gap_s:
             return self._first(sample)
+        elapsed = max(elapsed, 0.0)
         seen = values(sample)
         predicted = memory.estimate + self._expected_change(memory, sample.mv, elapsed)
         gain = -np.expm1(np.log1p(-np.minimum(self._observer, 1 - 1e-12)) * self._share(elapsed))
         return replace(
             memory,
-            plant_time_s=sample.plant_time_s,
+            plant_time_s=max(sample.plant_time_s, memory.plant_time_s),
             pending_s=memory.pending_s + elapsed,
             estimate=predicted + gain * (sample.cv - predicted),
             cost_filters=self.cost_map.step_filters(memory.cost_filters, seen, elapsed),

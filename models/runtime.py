@@ -18,7 +18,7 @@ from models.bundle import BundleError, Manifest, load_manifest, load_weights
 from models.correction import BoxProblem, Solution, minimise
 from models.features import ProcessSample, values
 from models.forward import mlp_from
-from models.prediction import Memory, Tracker
+from models.prediction import CLOCK_JITTER_S, Memory, Tracker
 from models.sequence import Response, SequenceModel
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
 
 __all__ = [
+    "CLOCK_JITTER_S",
     "Advice",
     "AdviceRequest",
     "BundleError",

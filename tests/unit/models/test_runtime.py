@@ -8,7 +8,15 @@ import pytest
 from models.bundle import default_bundle
 from models.recipe import load_recipe
 from models.rollout import rollout
-from models.runtime import Advice, AdviceRequest, ProcessSample, Refusal, RefusalReason, Runtime
+from models.runtime import (
+    CLOCK_JITTER_S,
+    Advice,
+    AdviceRequest,
+    ProcessSample,
+    Refusal,
+    RefusalReason,
+    Runtime,
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +138,25 @@ def test_memory_starts_afresh_when_the_plant_clock_turns_back(runtime):
     assert memory.estimate.tolist() == [100.0, 350.0]
     _, memory = runtime.advise(request(1e6), memory)
     assert memory.filled == 1
+
+
+def test_a_jitter_of_the_plant_clock_is_no_elapsed_time(runtime):
+    memory = runtime.initial_memory()
+    for k in range(40):
+        _, memory = runtime.advise(request(300.0 * k, cv=np.array([95.0, 349.0])), memory)
+    assert np.any(memory.bias != 0.0)
+    last = 300.0 * 39
+    again, same = runtime.advise(request(last, cv=np.array([95.0, 349.0])), memory)
+    back, jittered = runtime.advise(
+        request(last - CLOCK_JITTER_S, cv=np.array([95.0, 349.0])), memory
+    )
+    assert back.move.tobytes() == again.move.tobytes()
+    for name in (field.name for field in dataclasses.fields(memory)):
+        assert np.array_equal(getattr(jittered, name), getattr(same, name)), name
+    _, fresh = runtime.advise(request(last - 1.01 * CLOCK_JITTER_S), memory)
+    assert not fresh.bias.any()
+    _, drifted = runtime.advise(request(last - 1.2 * CLOCK_JITTER_S), jittered)
+    assert not drifted.bias.any()
 
 
 def test_a_late_scan_counts_as_the_samples_that_passed(runtime):
