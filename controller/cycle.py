@@ -14,7 +14,14 @@ from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from controller.core.box import EmptyBox, accepted_targets, box_origin, move_box, no_targets
+from controller.core.box import (
+    EmptyBox,
+    accepted_targets,
+    box_origin,
+    move_box,
+    no_targets,
+    targets_in_force,
+)
 from controller.core.conditions import Circumstances, derive, effects
 from controller.core.guard import guard, release
 from controller.core.modes import next_mode, supervise
@@ -211,7 +218,7 @@ class Cycle:
         """The image of this instant; when it could not be polled it is not of this instant."""
         failure = await self._line.poll()
         snapshot = self._line.freeze(tick)
-        return snapshot if failure is None else replace(snapshot, connected=False)
+        return snapshot if failure is None else replace(snapshot, current=False)
 
     def _propose(self, readings: Readings, origin: F64, deadline_s: float) -> Proposal:
         """Ask in every mode: the model's memory must be current when AUTO is entered."""
@@ -220,7 +227,8 @@ class Cycle:
         box = move_box(readings, origin)
         if isinstance(box, EmptyBox):
             return NotAsked(reason=f"{self._binding.mvs[box.mv].name}: {box.detail}")
-        request = advice_request(readings, box, freeze=self.state.mode is not Mode.AUTO)
+        waits = readings.handshake.active is False
+        request = advice_request(readings, box, freeze=waits or self.state.mode is not Mode.AUTO)
         return self._adviser.propose(request, deadline_s)
 
     def _move(
@@ -271,11 +279,14 @@ class Cycle:
             if poll:
                 await self._line.poll()
             snapshot = self._line.freeze(tick)
-            readings, _ = validate(snapshot, self._binding, self._rules, self._memory)
+            readings, self._memory = validate(
+                snapshot, self._binding, self._rules, self._memory, is_scan=False
+            )
             self._followed = readings.handshake.active is True
             found = self._found(readings, None, self._around())
             before = self.state
             self.state = supervise(before, found, readings.handshake.operator)
+            self._last = targets_in_force(self._last, readings)
             if self._release_due or (before.in_control and not self.state.in_control):
                 await self._release(release(len(self._binding.mvs)), readings)
                 self._last = no_targets(len(self._binding.mvs))

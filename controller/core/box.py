@@ -74,7 +74,7 @@ def box_origin(state: ModeState, readings: Readings, last: F64, *, read_only: bo
     if state.in_control:
         if readings.handshake.active is False:
             return no_targets(last.size)
-        return vector(np.where(readings.available, last, np.nan))
+        return targets_in_force(last, readings)
     watching = state.mode in {Mode.MANUAL, Mode.SHADOW}
     selected = state.armed and readings.handshake.operator is OperatorMode.AUTO
     return no_targets(last.size) if watching and selected and not read_only else readings.mv
@@ -83,6 +83,11 @@ def box_origin(state: ModeState, readings: Readings, last: F64, *, read_only: bo
 def no_targets(count: int) -> F64:
     """`last` when no target is in force: (count,) NaN."""
     return vector([np.nan] * count)
+
+
+def targets_in_force(last: F64, readings: Readings) -> F64:
+    """`last` (n_mv,), NaN for an MV that does not follow: given back, it starts from Track."""
+    return vector(np.where(readings.available, last, np.nan))
 
 
 def accepted_targets(
@@ -101,9 +106,9 @@ def accepted_targets(
     """
     if not state.in_control:
         return no_targets(last.size)
-    held = np.where(readings.available, last, np.nan)
+    held = targets_in_force(last, readings)
     if move is None:
-        return vector(held)
+        return held
     match outcome:
         case Written():
             return vector(np.where(move.write, move.targets, held))
@@ -114,7 +119,7 @@ def accepted_targets(
         case NotWritten(reason=NotWrittenReason.TIMEOUT | NotWrittenReason.DISCONNECTED):
             return vector(np.where(move.write, np.nan, held))
         case NotWritten():
-            return vector(held)
+            return held
         case _:
             assert_never(outcome)
 

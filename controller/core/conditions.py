@@ -62,6 +62,8 @@ class Condition(StrEnum):
     GUARD_REFUSED = "guard_refused"
     PLANT_SHED = "plant_shed"
     PERMIT_LOST = "permit_lost"
+    NEW_SESSION = "new_session"
+    CLOCK_JUMPED = "clock_jumped"
     READBACK_MISMATCH = "readback_mismatch"
     LEASE_LOST = "lease_lost"
     OVERRIDE_LASTS = "override_lasts"
@@ -80,6 +82,7 @@ class Condition(StrEnum):
     NOT_CERTIFIED = "not_certified"
     WRITE_FAILED = "write_failed"
     AWAITING_ACTIVE = "awaiting_active"
+    READBACK_MISSING = "readback_missing"
     OVERRIDE = "override"
     NO_PERMIT = "no_permit"
     FOREIGN_ACTIVE = "foreign_active"
@@ -96,6 +99,11 @@ TABLE: dict[Condition, tuple[Effect, str]] = {
     Condition.GUARD_REFUSED: (_SHED, "the guard refused a move of the model"),
     Condition.PLANT_SHED: (_SHED, "the DCS took the MVs back"),
     Condition.PERMIT_LOST: (_SHED | Effect.LATCHED, "the DCS withdrew its permit"),
+    Condition.NEW_SESSION: (
+        _SHED | Effect.DISARM,
+        "the connection to the OPC UA server was lost and is open again",
+    ),
+    Condition.CLOCK_JUMPED: (_SHED, "the plant's clock jumped, as by a reset of the plant"),
     Condition.READBACK_MISMATCH: (_SHED, "a target reads back other than written"),
     Condition.LEASE_LOST: (_SHED, "the lease is not held"),
     Condition.OVERRIDE_LASTS: (_SHED, "the plant's override lasts too long"),
@@ -114,6 +122,7 @@ TABLE: dict[Condition, tuple[Effect, str]] = {
     Condition.NOT_CERTIFIED: (_HOLD, "the correction is not certified"),
     Condition.WRITE_FAILED: (_HOLD, "the last write failed"),
     Condition.AWAITING_ACTIVE: (Effect.AWAIT, "the DCS has not switched to the targets yet"),
+    Condition.READBACK_MISSING: (_BAR, "a target cannot be read back"),
     Condition.OVERRIDE: (_BAR, "the plant's override acts"),
     Condition.NO_PERMIT: (_BAR | Effect.LATCHED, "the DCS gives no permit"),
     Condition.FOREIGN_ACTIVE: (_BAR, "the DCS follows another controller"),
@@ -190,18 +199,22 @@ def derive(
 ) -> tuple[Finding, ...]:
     """Every condition that holds now.
 
-    proposal: None on a supervision tick, which asks for no advice; a read-back is then not judged
-    either, since only a scan polls it, nor while the DCS does not follow (it then sets Target).
+    proposal: None on a supervision tick, which asks for no advice.  A read-back is then not judged
+    either, since only a scan polls it, nor while the DCS does not follow (it then sets Target), nor
+    after a write without an answer.
     last: the outcome of the previous scan's write.
     last_target: (n_mv,) last accepted targets, NaN where none is in force.
     """
     found = [*_surroundings(around), *_inputs(readings), *_handshake(readings, state)]
+    if readings.new_session:
+        found.append(Finding(condition=Condition.NEW_SESSION))
     if proposal is not None:
         found += _proposal(proposal)
     if state.in_control:
+        found += _clock(readings)
         found += _outcome(last)
         follows = state.acknowledged and readings.handshake.active is not False
-        if proposal is not None and isinstance(last, Written) and follows:
+        if proposal is not None and follows and not _unanswered(last):
             found += _readback(readings, last_target)
     return tuple(found)
 
@@ -238,6 +251,14 @@ def _inputs(readings: Readings) -> Iterator[Finding]:
         names = ", ".join(fault.tag for fault in soft[:3])
         yield Finding(condition=Condition.UNCERTAIN_INPUT, detail=names)
     yield from _manipulated(readings)
+
+
+def _clock(readings: Readings) -> Iterator[Finding]:
+    """A jump of plant time, after which the model knows nothing of the past."""
+    step = readings.clock_step_s
+    if step != 0.0:
+        detail = f"back by {-step:g} s" if step < 0.0 else f"ahead by {step:g} s"
+        yield Finding(condition=Condition.CLOCK_JUMPED, detail=detail)
 
 
 def _manipulated(readings: Readings) -> Iterator[Finding]:
@@ -324,12 +345,21 @@ def _outcome(last: WriteOutcome) -> Iterator[Finding]:
             assert_never(last)
 
 
+def _unanswered(last: WriteOutcome) -> bool:
+    """True when nobody knows what the last write did."""
+    unknown = {NotWrittenReason.TIMEOUT, NotWrittenReason.DISCONNECTED}
+    return isinstance(last, NotWritten) and last.reason in unknown
+
+
 def _readback(readings: Readings, last_target: F64) -> Iterator[Finding]:
-    """A target that reads back neither as written nor as cut by limits changed since."""
+    """A target that reads back neither as written nor as cut by limits changed since, or not."""
     limits = readings.limits
     slack = BUMPLESS_SHARE * (limits.range_high - limits.range_low)
     cut = np.clip(last_target, limits.low, limits.high)
     near = np.minimum(np.abs(readings.target - last_target), np.abs(readings.target - cut))
+    unread = readings.available & np.isfinite(last_target) & ~np.isfinite(readings.target)
+    for index in np.flatnonzero(unread):
+        yield Finding(condition=Condition.READBACK_MISSING, detail=f"MV {index}")
     wrong = readings.available & (near > slack)  # NaN (not readable, none in force) compares False
     for index in np.flatnonzero(wrong):
         detail = f"MV {index}: wrote {last_target[index]:g}, reads {readings.target[index]:g}"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from controller.core.types import Fault, FaultKind, OperatorMode, Quality
+from models.runtime import CLOCK_JITTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,17 +61,22 @@ class TagMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationMemory:
-    """What validation remembers from scan to scan.
+    """What validation remembers from scan to scan; the last three are kept by ticks too.
 
+    plant_time_s: the latest of the past scans.  init_since_s: since when Init has been raised.
     newest_source: the latest SourceTimestamp of any tag that keeps moving, first seen at
     newest_seen_s on the monotonic clock: together the server's clock, whatever ours says.
+    session: of the last snapshot with a connection, None before it.  severed: the connection has
+    been seen lost since.
     """
 
     plant_time_s: float = math.nan
     init_since_s: float = math.nan
+    tags: Mapping[str, TagMemory] = field(default_factory=lambda: MappingProxyType({}))
     newest_source: datetime | None = None
     newest_seen_s: float = math.nan
-    tags: Mapping[str, TagMemory] = field(default_factory=lambda: MappingProxyType({}))
+    session: int | None = None
+    severed: bool = False
 
 
 class Judge:
@@ -82,22 +88,31 @@ class Judge:
         binding: Binding,
         rules: ValidationRules,
         memory: ValidationMemory,
+        *,
+        is_scan: bool,
     ) -> None:
+        """is_scan: False on a supervision tick, which counts nothing that is counted in scans."""
         self._snapshot = snapshot
         self._rules = rules
         self._memory = memory
+        self._count = 1 if is_scan else 0
         elapsed = snapshot.plant_time_s - memory.plant_time_s
-        continued = 0.0 <= elapsed <= rules.max_gap_s
-        self.elapsed_s = elapsed if continued else math.nan
+        continued = -CLOCK_JITTER_S <= elapsed <= rules.max_gap_s
+        self.elapsed_s = max(elapsed, 0.0) if continued else math.nan
+        self.clock_step_s = elapsed if math.isfinite(elapsed) and not continued else 0.0
+        self._clock_readable = math.isfinite(snapshot.plant_time_s)
         self._past = memory.tags if continued else {}
-        self._tags = dict(self._past)
+        self._tags = dict(self._past if self._clock_readable else memory.tags)
+        opened_anew = memory.severed or snapshot.session != memory.session
+        self.new_session = snapshot.connected and memory.session is not None and opened_anew
         self._newest, self._newest_seen_s = self._server_clock(binding)
         age = snapshot.heartbeat_age_s
         limit = rules.heartbeat_limit_s
         self.heartbeat_stale = "heartbeat_out" in binding.handshake and not (
             age is not None and age <= limit
         )
-        self._trusted = snapshot.connected and not self.heartbeat_stale
+        self.connected = snapshot.connected and snapshot.current
+        self._trusted = self.connected and not self.heartbeat_stale
         self.quality: dict[str, Quality] = {}
         self.faults: list[Fault] = []
 
@@ -106,10 +121,11 @@ class Judge:
     def measured(self, tag: BoundTag) -> float:
         """A process value, with every doubt; NaN when it must not be used."""
         value = self.required(tag)
-        if math.isnan(value):
+        if math.isnan(value) or not self._clock_readable:
             return value
         past = self._past.get(tag.key)
-        fault, now = _against_past(tag, value, past, self._snapshot.plant_time_s, self._rules)
+        time_s = self._snapshot.plant_time_s
+        fault, now = _against_past(tag, value, past, time_s, rules=self._rules, count=self._count)
         self._tags[tag.key] = now
         if fault is None:
             return value
@@ -199,18 +215,32 @@ class Judge:
         if not raised:
             return math.nan
         before = self._memory.init_since_s
+        if not self._clock_readable:
+            return before
         continued = math.isfinite(self.elapsed_s) and math.isfinite(before)
         return before if continued else self._snapshot.plant_time_s
 
     def remembered(self, init_since_s: float) -> ValidationMemory:
         """What the next scan must know."""
-        time = self._snapshot.plant_time_s
-        return ValidationMemory(
-            plant_time_s=time if math.isfinite(time) else self._memory.plant_time_s,
+        time, before = self._snapshot.plant_time_s, self._memory.plant_time_s
+        if math.isfinite(self.elapsed_s):  # a jitter back is no elapsed time
+            time = max(time, before)
+        return replace(
+            self.noticed(),
+            plant_time_s=time if self._clock_readable else before,
             init_since_s=init_since_s,
+            tags=MappingProxyType(self._tags),
+        )
+
+    def noticed(self) -> ValidationMemory:
+        """What a tick leaves behind: the server's clock and session, which no scan may miss."""
+        connected = self._snapshot.connected
+        return replace(
+            self._memory,
             newest_source=self._newest,
             newest_seen_s=self._newest_seen_s,
-            tags=MappingProxyType(self._tags),
+            session=self._snapshot.session if connected else self._memory.session,
+            severed=not connected,
         )
 
     # ------------------------------------------------------------------ inside
@@ -290,16 +320,25 @@ class Judge:
 
 
 def _against_past(
-    tag: BoundTag, value: float, past: TagMemory | None, time_s: float, rules: ValidationRules
+    tag: BoundTag,
+    value: float,
+    past: TagMemory | None,
+    time_s: float,
+    *,
+    rules: ValidationRules,
+    count: int,
 ) -> tuple[tuple[FaultKind, str] | None, TagMemory]:
-    """Judge a sound value against the tag's past: spike, frozen.  Returns (fault, new past)."""
+    """Judge a sound value against the tag's past: spike, frozen.  Returns (fault, new past).
+
+    count: scans that have passed, 0 on a tick.
+    """
     if past is None:
         return None, TagMemory(believed=value, seen=value, seen_s=time_s)
-    repeats = past.repeats + 1 if value == past.seen else 0
+    repeats = past.repeats + count if value == past.seen else 0
     samples = max(1.0, (time_s - past.seen_s) / rules.sample_time_s)
     step = math.inf if tag.max_step is None else tag.max_step * samples
     if abs(value - past.believed) > step:
-        rejected = past.rejected + 1 if abs(value - past.seen) <= step else 1
+        rejected = past.rejected + count if abs(value - past.seen) <= step else 1
         if rejected <= SPIKE_SCANS:
             jump = f"a step of {value - past.believed:g}, allowed {step:g}"
             kept = replace(past, seen=value, seen_s=time_s, repeats=repeats, rejected=rejected)

@@ -47,16 +47,8 @@ def next_mode(  # noqa: C901, PLR0911 - the whole machine stands in one table
             return _watching(state, operator, "released by the operator")
         case ((Mode.AUTO | Mode.HOLD), _) if waits > ACTIVATION_SCANS:
             return _shed(f"{found.why(Effect.AWAIT)}, {waits} scans after the first write")
-        case ((Mode.AUTO | Mode.HOLD), _) if held and state.holds >= HOLD_SCANS:
-            return _shed(f"held {HOLD_SCANS} scans: {_hold_reason(found)}")
         case ((Mode.AUTO | Mode.HOLD), _) if held:
-            return replace(
-                state,
-                mode=Mode.HOLD,
-                reason=_hold_reason(found),
-                holds=state.holds + 1,
-                waits=waits,
-            )
+            return _hold(state, found, waits=waits)
         case ((Mode.AUTO | Mode.HOLD), _):
             return _in_command(state, found, waits=waits)
         case Mode.SHED, _:
@@ -76,7 +68,7 @@ def next_mode(  # noqa: C901, PLR0911 - the whole machine stands in one table
 def supervise(state: ModeState, found: Effects, operator: OperatorMode | None) -> ModeState:
     """The mode between scans: it may hold, shed, release or arm at once.
 
-    It never enters or resumes AUTO and advances no count of scans.
+    It never enters or resumes AUTO.  A hold that it finds counts as one of the scans of a hold.
     """
     before, state = state, _noticed(state, found, operator)
     off = operator in {OperatorMode.MANUAL, OperatorMode.SHADOW}
@@ -99,7 +91,7 @@ def _supervise_command(
     if operator in {OperatorMode.MANUAL, OperatorMode.SHADOW}:
         return _watching(state, operator, "released by the operator")
     if state.mode is Mode.AUTO and (found.flags & Effect.HOLD or operator is None):
-        return replace(state, mode=Mode.HOLD, reason=_hold_reason(found))
+        return _hold(state, found, waits=state.waits)
     return state
 
 
@@ -148,6 +140,14 @@ def _leave_shed(
             return _watching(state, operator, "acknowledged by the operator")
         case _:
             return state
+
+
+def _hold(state: ModeState, found: Effects, *, waits: int) -> ModeState:
+    """One hold more, or the end of holding."""
+    reason = _hold_reason(found)
+    if state.holds >= HOLD_SCANS:
+        return _shed(f"held {HOLD_SCANS} scans: {reason}")
+    return replace(state, mode=Mode.HOLD, reason=reason, holds=state.holds + 1, waits=waits)
 
 
 def _hold_reason(found: Effects) -> str:

@@ -32,7 +32,8 @@ def observe(readings: Readings) -> ProcessSample:
 def advice_request(readings: Readings, box: Box, *, freeze: bool) -> AdviceRequest:
     """The question of one scan.
 
-    freeze: the integrators stand still, because this controller is not in command or holds; they
+    freeze: the integrators stand still, because this controller is not in command, holds or waits
+    for the DCS to follow; they
     also do while the plant initialises an MV.  Later moves are bound by the limits alone; an MV
     that does not follow stays where it is in all of them.
     """

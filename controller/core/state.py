@@ -28,7 +28,7 @@ class ModeState:
     armed: the selector was seen off Auto since the start, the last shed or the last lost
         connection, so that a selection of Auto is an act of the operator.
     entering: this scan is the first in AUTO (the first write, from Track).
-    holds: scans held since the last clean scan in AUTO.
+    holds: scans held, and holds begun by a tick, since the last clean scan in AUTO.
     waits: scans since the first write for which the DCS has not become Active.
     acknowledged: the DCS has become Active since entry.
     """

@@ -109,6 +109,7 @@ class Snapshot:
         clock); None where the DCS has no such tag.
     session: number of sessions opened so far; another than last time means that the line was lost
         in between, however short the loss.
+    current: False when the image could not be polled now; then it is not of this instant.
     """
 
     plant_time_s: float
@@ -118,6 +119,7 @@ class Snapshot:
     measurements: Mapping[str, Measurement]
     heartbeat_age_s: float | None = None
     session: int = 0
+    current: bool = True
 
 
 class FaultKind(StrEnum):
@@ -181,7 +183,11 @@ class Readings:
     cv, sp: (n_cv,).  dv: (n_dv,).  mv (Actual), target (read back, NaN where unreadable) and
     track (Actual where the DCS has no Track): (n_mv,).
     available: MVs that accept a remote target now.  init, windup_low, windup_high: per MV.
-    elapsed_s: plant time since the previous scan; NaN on the first and after plant time ran back.
+    connected: False without a connection and when the values could not be polled now.
+    elapsed_s: plant time since the previous scan; NaN on the first and where the clock jumped.
+    clock_step_s: how far the plant's clock jumped: below 0 when it ran back, above when it left out
+        more than the model can bridge; 0 when it goes on, or cannot be read.
+    new_session: the connection was lost since the previous scan or tick, and is open again.
     init_s: plant time for which some MV's Init has been raised without a break; 0 when none is.
     quality: judged quality by tag key.  faults: every reason for a NaN, and the uncertain values.
     """
@@ -205,6 +211,8 @@ class Readings:
     quality: Mapping[str, Quality]
     faults: tuple[Fault, ...] = ()
     heartbeat_stale: bool = False
+    clock_step_s: float = 0.0
+    new_session: bool = False
 
     @property
     def usable(self) -> bool:

@@ -2,7 +2,7 @@
 
 Judged are quality, type, finiteness, range, staleness, spikes and frozen values.  Everything that
 computes with process time uses elapsed plant time; ages are wall seconds.  The memory is a value:
-a scan keeps the one returned, a supervision tick throws it away.
+scans and ticks keep the one returned, in which a tick has changed only what it may.
 """
 
 from __future__ import annotations
@@ -21,17 +21,26 @@ __all__ = ["ValidationMemory", "ValidationRules", "validate"]
 
 
 def validate(
-    snapshot: Snapshot, binding: Binding, rules: ValidationRules, memory: ValidationMemory
+    snapshot: Snapshot,
+    binding: Binding,
+    rules: ValidationRules,
+    memory: ValidationMemory,
+    *,
+    is_scan: bool = True,
 ) -> tuple[Readings, ValidationMemory]:
-    """Judge every value of a snapshot and convert it to the manifest's order and units."""
-    judge = Judge(snapshot, binding, rules, memory)
+    """Judge every value of a snapshot and convert it to the manifest's order and units.
+
+    is_scan: False on a supervision tick: it counts no scan, and the memory it returns differs from
+    the given one in the server's clock and session alone.
+    """
+    judge = Judge(snapshot, binding, rules, memory, is_scan=is_scan)
     mv = vector(judge.required(entry.actual) for entry in binding.mvs)
     init = flags(judge.truth(entry.keys.get("init")) or False for entry in binding.mvs)
     init_since = judge.init_since(raised=bool(init.any()))
     readings = Readings(
         plant_time_s=judge.clock(),
         elapsed_s=judge.elapsed_s,
-        connected=snapshot.connected,
+        connected=judge.connected,
         cv=vector(judge.measured(entry.pv) for entry in binding.cvs),
         sp=vector(judge.required(entry.sp) for entry in binding.cvs),
         mv=mv,
@@ -54,8 +63,10 @@ def validate(
         quality=MappingProxyType(judge.quality),
         faults=tuple(judge.faults),
         heartbeat_stale=judge.heartbeat_stale,
+        clock_step_s=judge.clock_step_s,
+        new_session=judge.new_session,
     )
-    return readings, judge.remembered(init_since)
+    return readings, judge.remembered(init_since) if is_scan else judge.noticed()
 
 
 def _follows(judge: Judge, entry: BoundMv) -> bool:

@@ -114,7 +114,7 @@ def test_only_a_selector_off_auto_arms_and_a_lost_connection_disarms():
             assert not after.armed, case
 
 
-def test_a_tick_never_brings_auto_and_counts_no_scan():
+def test_a_tick_never_brings_auto_and_counts_a_hold_where_it_begins():
     for state, bits, operator in itertools.product(STATES, FLAGS, OPERATORS):
         after = supervise(state, Effects(flags=bits), operator)
         case = (state, bits, operator, after)
@@ -123,7 +123,9 @@ def test_a_tick_never_brings_auto_and_counts_no_scan():
         assert not after.entering, case
         if after.mode is Mode.HOLD:
             assert state.in_control, case
-            assert (after.holds, after.waits) == (state.holds, state.waits), case
+            begun = 1 if state.mode is Mode.AUTO else 0
+            assert (after.holds, after.waits) == (state.holds + begun, state.waits), case
+            assert after.holds <= HOLD_SCANS, case
         if state.in_control and bits & Effect.SHED:
             assert after.mode is Mode.SHED, case
         if after.armed and not state.armed:
@@ -182,12 +184,12 @@ def test_after_a_shed_auto_needs_the_selector_off_auto_first(steps):
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
 def test_a_hold_never_lasts_longer_than_its_scans(scans):
     state = ModeState(mode=Mode.AUTO, acknowledged=True)
-    held = 0
+    held = 0  # periods, each begun in HOLD by a scan or by a tick soon after it
     for hold, tick in scans:
         found = Effects(flags=Effect.HOLD if hold else Effect.NONE)
-        if tick:
-            state = supervise(state, found, OperatorMode.AUTO)
         state = next_mode(state, found, OperatorMode.AUTO)
+        if tick:
+            state = supervise(state, Effects(flags=Effect.HOLD), OperatorMode.AUTO)
         held = held + 1 if state.mode is Mode.HOLD else 0
         assert held <= HOLD_SCANS
         if state.mode is Mode.SHED:
@@ -199,6 +201,8 @@ readings = st.builds(
     plain_readings,
     connected=st.booleans(),
     heartbeat_stale=st.booleans(),
+    new_session=st.booleans(),
+    clock_step_s=st.sampled_from([0.0, -3600.0, 1e5]),
     cv=st.sampled_from([vector([50.0, 50.0]), vector([np.nan, 50.0])]),
     available=st.sampled_from([flags([True, True]), flags([False, False])]),
     init=st.sampled_from([flags([False, False]), flags([True, True])]),
@@ -260,6 +264,8 @@ def test_auto_needs_operator_permit_certificate_and_a_writing_controller(
     assert not seen.heartbeat_stale
     assert seen.usable
     assert not around.stopping
+    assert not seen.new_session
+    assert seen.clock_step_s == 0.0 or not state.in_control
     assert seen.handshake.operator is OperatorMode.AUTO
     if not state.in_control:
         assert state.armed

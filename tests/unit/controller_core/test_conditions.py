@@ -213,11 +213,56 @@ def test_outcomes_of_the_last_write(last, expected):
     [
         ([50.4, 50.0], set()),
         ([50.6, 50.0], {Condition.READBACK_MISMATCH}),
-        ([np.nan, np.nan], set()),
+        ([50.0, np.nan], {Condition.READBACK_MISSING}),
     ],
 )
 def test_read_back(reads, expected):
     assert conditions(plain_readings(handshake=ACTIVE, target=vector(reads))) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "judged"),
+    [
+        (Written(), True),
+        (NOTHING_WRITTEN, True),  # in HOLD, and on the scan after it
+        (NotWritten(reason=NotWrittenReason.REJECTED), True),
+        (Partial(failures=(WriteFailure(tag="x", status="Bad"),)), True),
+        (NotWritten(reason=NotWrittenReason.TIMEOUT), False),
+        (NotWritten(reason=NotWrittenReason.DISCONNECTED), False),
+    ],
+)
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.HOLD])
+def test_the_target_is_read_back_unless_the_last_write_went_unanswered(mode, last, judged):
+    away = plain_readings(handshake=ACTIVE, target=vector([90.0, 50.0]))
+    found = conditions(away, state=replace(COMMAND, mode=mode), last=last)
+    assert (Condition.READBACK_MISMATCH in found) == judged
+    none = conditions(away, last=last, last_target=vector([np.nan, 50.0]))
+    assert Condition.READBACK_MISMATCH not in none
+
+
+@pytest.mark.parametrize(("step", "words"), [(-3600.0, "back by 3600 s"), (9e3, "ahead by 9000 s")])
+def test_a_jump_of_the_plants_clock_sheds_in_command_only(step, words):
+    readings = plain_readings(handshake=ACTIVE, clock_step_s=step)
+    for proposal in (GOOD, None):
+        (finding,) = derive(
+            readings,
+            state=COMMAND,
+            proposal=proposal,
+            last=Written(),
+            last_target=vector([50.0, 50.0]),
+            around=Circumstances(),
+        )
+        assert finding.condition is Condition.CLOCK_JUMPED
+        assert words in finding.words
+    assert TABLE[Condition.CLOCK_JUMPED][0] & Effect.SHED
+    watching = replace(readings, handshake=replace(ACTIVE, active=False))
+    assert conditions(watching, state=WATCHING) == set()
+
+
+def test_a_session_opened_anew_is_found_even_while_it_cannot_be_read():
+    assert conditions(plain_readings(handshake=ACTIVE, new_session=True)) == {Condition.NEW_SESSION}
+    lost = plain_readings(handshake=ACTIVE, new_session=True, connected=False)
+    assert conditions(lost) == {Condition.NEW_SESSION, Condition.DISCONNECTED}
 
 
 def test_a_target_cut_by_limits_changed_since_is_no_mismatch():

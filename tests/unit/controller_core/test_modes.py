@@ -156,7 +156,7 @@ def test_read_only_never_leaves_shadow():
 
 def test_a_tick_holds_and_sheds_but_never_resumes():
     state = supervise(in_auto(), found(Condition.BAD_INPUT), AUTO)
-    assert (state.mode, state.holds) == (Mode.HOLD, 0)
+    assert (state.mode, state.holds) == (Mode.HOLD, 1)
     assert supervise(state, CLEAR, AUTO).mode is Mode.HOLD
     assert next_mode(state, CLEAR, AUTO).mode is Mode.AUTO
     assert supervise(state, found(Condition.PLANT_SHED), AUTO).mode is Mode.SHED
@@ -175,3 +175,29 @@ def test_a_tick_leaves_a_running_controller_as_it_is():
     state = in_auto()
     assert supervise(state, CLEAR, AUTO) == state
     assert supervise(ModeState(), CLEAR, AUTO).mode is Mode.INIT
+
+
+def test_a_hold_that_a_tick_finds_is_one_of_its_scans():
+    hold = found(Condition.BAD_INPUT)
+    state = supervise(in_auto(), hold, AUTO)
+    assert supervise(state, hold, AUTO) == state
+    state = next_mode(state, hold, AUTO)
+    assert (state.mode, state.holds) == (Mode.HOLD, HOLD_SCANS)
+    assert next_mode(state, hold, AUTO).mode is Mode.SHED
+
+
+def test_a_fault_that_every_tick_finds_and_no_scan_sheds_too():
+    state, seen = in_auto(), []
+    for _ in range(HOLD_SCANS + 1):
+        state = supervise(state, found(Condition.HEARTBEAT_STALE), AUTO)
+        state = next_mode(state, CLEAR, AUTO)
+        seen.append(state.mode)
+    assert seen == [Mode.AUTO] * HOLD_SCANS + [Mode.SHED]
+
+
+def test_a_new_session_sheds_in_command_and_disarms_otherwise():
+    new = found(Condition.NEW_SESSION)
+    for step in (next_mode, supervise):
+        assert step(in_auto(), new, AUTO).mode is Mode.SHED
+        armed = run(ModeState(), (CLEAR, MANUAL))
+        assert not step(armed, new, AUTO).armed

@@ -42,6 +42,15 @@ class Plant:
         readings, self.memory = validate(snapshot, self.binding, self.rules, self.memory)
         return readings
 
+    def look(self, elapsed=1.0, **changes):
+        """One supervision tick."""
+        self.clock.advance(elapsed)
+        snapshot = replace(self.link.freeze(None), **changes)
+        readings, self.memory = validate(
+            snapshot, self.binding, self.rules, self.memory, is_scan=False
+        )
+        return readings
+
     def with_measurement(self, key, **changes):
         snapshot = self.link.freeze(None)
         measurements = dict(snapshot.measurements)
@@ -242,13 +251,113 @@ def test_a_frozen_value_is_bad_after_its_scans():
     assert plant.scan().usable
 
 
-def test_a_tick_may_throw_the_memory_away():
-    plant = Plant(watched(frozen_after_scans=2, max_step=5.0))
+def test_a_tick_counts_no_scan():
+    plant = Plant(watched(frozen_after_scans=1, max_step=5.0))
+    for step in range(4):
+        plant.link.values[PV] = 50.0 + step
+        assert plant.scan().usable
+        assert all(plant.look().usable for _ in range(5))
+    assert not plant.scan().usable
+    assert kinds(plant.look()) == {PV: FaultKind.FROZEN}  # it stays one until the next scan
+
+
+def test_a_tick_leaves_a_rejected_step_rejected():
+    plant = Plant(watched(max_step=5.0))
     plant.scan()
-    for _ in range(5):
-        plant.clock.advance(1.0)
-        readings, _ = validate(plant.link.freeze(None), plant.binding, RULES, plant.memory)
-        assert readings.usable
+    plant.link.values[PV] = 90.0
+    for _ in range(SPIKE_SCANS):
+        assert not plant.scan().usable
+        assert not plant.look().usable
+    assert plant.scan().usable
+
+
+def test_a_tick_notices_that_the_servers_clock_stands_still():
+    raw = plain_tags(1, 1, 1)
+    del raw["handshake"]["heartbeat_out"], raw["clock"]
+    raw["cv"]["CV0"]["stale_after_s"] = 3.0
+    plant = Plant(bind(parse_tags(raw, file="t"), plain_manifest(1, 1, 1), file="t"))
+    assert plant.scan().usable
+    stamp = EPOCH + timedelta(seconds=plant.clock() + 1.0)  # the server stops 1 s after the scan
+
+    def stopped():
+        entries = plant.link.freeze(None).measurements.items()
+        return {key: replace(entry, source_time=stamp) for key, entry in entries}
+
+    stale = [bool(plant.look(measurements=stopped()).faults) for _ in range(6)]
+    assert stale == [False, False, False, False, True, True]
+
+
+def test_one_unreadable_plant_time_forgets_nothing():
+    plant = Plant(watched(max_step=5.0))
+    plant.link.values["mv.MV0.init"] = True
+    plant.scan()
+    before = plant.memory
+    assert not plant.scan(plant_time_s=float("nan")).usable
+    assert (plant.memory.tags, plant.memory.init_since_s) == (before.tags, before.init_since_s)
+    plant.link.values[PV] = 90.0
+    readings = plant.scan()
+    assert kinds(readings) == {PV: FaultKind.SPIKE}
+    assert readings.init_s == 600.0
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "counted", "step"),
+    [
+        (300.0, 300.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (-0.5, 0.0, 0.0),
+        (-3600.0, np.nan, -3600.0),
+        (1801.0, np.nan, 1801.0),
+    ],
+)
+def test_a_jump_of_the_plants_clock_is_told_from_jitter(elapsed, counted, step):
+    plant = Plant()
+    assert plant.scan().clock_step_s == 0.0
+    time = plant.clock()
+    for look in (plant.look, plant.scan):  # a tick leaves it for the scan to see
+        readings = look(0.0, plant_time_s=time + elapsed)
+        assert (readings.clock_step_s, readings.elapsed_s) == pytest.approx(
+            (step, counted), nan_ok=True
+        )
+
+
+def test_small_steps_back_add_up_to_a_jump():
+    plant = Plant()
+    plant.scan()
+    time = plant.clock()
+    steps = [plant.scan(0.0, plant_time_s=time - back).clock_step_s for back in (0.6, 1.2)]
+    assert steps == pytest.approx([0.0, -1.2])
+
+
+def test_a_session_opened_anew_is_seen_once():
+    plant = Plant()
+    plant.link.session = 7
+    assert not plant.scan().new_session
+    assert not plant.look().new_session
+    plant.link.session = 8
+    assert plant.look().new_session
+    assert not plant.look().new_session
+    assert not plant.scan().new_session
+
+
+def test_a_connection_seen_lost_comes_back_as_a_new_session():
+    plant = Plant()
+    assert not plant.scan(connected=False).new_session  # none was open before
+    assert not plant.scan().new_session
+    for see in (plant.scan, plant.look):
+        assert not see(connected=False).new_session
+        assert not see(connected=False).new_session
+        assert see().new_session
+        assert not see().new_session
+
+
+def test_an_image_that_could_not_be_polled_is_of_the_same_session():
+    plant = Plant()
+    plant.scan()
+    readings = plant.scan(current=False)
+    assert not readings.connected
+    assert not readings.usable
+    assert not plant.scan().new_session
 
 
 def test_plant_time_that_cannot_be_read_is_a_fault():

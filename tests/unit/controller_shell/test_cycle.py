@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from controller.configuration.binding import Binding, bind
+from controller.configuration.tags import parse_tags
 from controller.core.conditions import Circumstances, Condition
 from controller.core.state import Mode
 from controller.core.types import (
@@ -26,7 +28,15 @@ from controller.core.types import (
 from controller.core.validate import ValidationRules
 from controller.cycle import Cycle
 from controller.opcua.requests import NOT_CONNECTED, Failed
-from controller.testing import FakeClock, FakeLink, ScriptedAdvisor, plain_advice, plain_binding
+from controller.testing import (
+    FakeClock,
+    FakeLink,
+    ScriptedAdvisor,
+    plain_advice,
+    plain_binding,
+    plain_manifest,
+    plain_tags,
+)
 
 PERIOD_S = 1.0
 RULES = ValidationRules(sample_time_s=PERIOD_S, max_gap_s=10.0, heartbeat_limit_s=3.0)
@@ -35,9 +45,9 @@ RULES = ValidationRules(sample_time_s=PERIOD_S, max_gap_s=10.0, heartbeat_limit_
 class Rig:
     """A cycle with everything around it in hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, binding: Binding | None = None) -> None:
         self.clock = FakeClock()
-        self.binding = plain_binding(2, 2, 1)
+        self.binding = binding or plain_binding(2, 2, 1)
         self.link = FakeLink(binding=self.binding, clock=self.clock)
         self.model = ScriptedAdvisor()
         self.around = Circumstances()
@@ -266,6 +276,123 @@ async def test_a_target_that_reads_back_otherwise_in_auto_sheds(rig):
     report = await rig.scan()
     assert report.after.mode is Mode.SHED
     assert Condition.READBACK_MISMATCH in report.conditions
+
+
+async def test_a_target_is_read_back_in_a_hold_and_after_it(rig):
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.quality[rig.binding.cvs[0].pv.key] = Quality.BAD
+    assert (await rig.scan()).after.mode is Mode.HOLD
+    rig.link.values[rig.binding.mvs[0].target_key] = 90.0
+    report = await rig.scan()
+    assert Condition.READBACK_MISMATCH in report.conditions
+    assert report.after.mode is Mode.SHED
+
+
+async def test_a_target_that_cannot_be_read_back_is_told_the_operator(rig):
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.quality[rig.binding.mvs[1].target_key] = Quality.BAD
+    report = await rig.scan()
+    assert report.written
+    assert Condition.READBACK_MISSING in report.conditions
+    assert "read back: MV 1" in report.after.reason
+
+
+@pytest.mark.parametrize("taken", [("mode", 0), ("init", True)])
+async def test_an_mv_taken_and_given_back_between_two_scans_starts_from_track(rig, taken):
+    await rig.in_auto()
+    await rig.scan()
+    mv = rig.binding.mvs[0]
+    key, away = mv.keys[taken[0]], taken[1]
+    before = rig.link.values[key]
+    rig.link.values |= {key: away, mv.actual.key: 10.0, mv.keys["track"]: 10.0}  # Target stays
+    assert (await rig.supervise()).after.mode is Mode.AUTO
+    rig.link.values[key] = before
+    report = await rig.scan()
+    assert report.written
+    assert report.move.targets[0] == pytest.approx(10.0, abs=0.5)
+
+
+async def test_the_integrators_stand_still_until_the_dcs_follows(rig):
+    rig.link.obedient = False
+    await rig.in_auto()
+    waiting = await rig.scan()
+    assert (waiting.after.mode, waiting.proposal.request.freeze) == (Mode.AUTO, True)
+    rig.link.values["handshake.active"] = True
+    assert not (await rig.scan()).proposal.request.freeze
+
+
+@pytest.mark.parametrize("jump_s", [36000.0, -5.0])
+async def test_a_jump_of_the_plants_clock_in_auto_sheds_and_writes_nothing(rig, jump_s):
+    await rig.in_auto()
+    await rig.scan()
+    rig.clock.advance(jump_s - PERIOD_S)
+    report = await rig.scan()
+    assert report.after.mode is Mode.SHED
+    assert Condition.CLOCK_JUMPED in report.conditions
+    assert not report.written
+    assert "clock jumped" in rig.link.sheds[0]
+
+
+async def test_a_hold_found_by_a_tick_lasts_no_longer_than_two_scans(rig):
+    await rig.in_auto()
+    rig.link.quality[rig.binding.cvs[0].pv.key] = Quality.BAD
+    assert (await rig.supervise()).after.mode is Mode.HOLD
+    assert [(await rig.scan()).after.mode for _ in range(2)] == [Mode.HOLD, Mode.SHED]
+
+
+def without_active() -> Rig:
+    """A DCS that says neither whether it follows nor whether it permits."""
+    raw = plain_tags(2, 2, 1)
+    for name in ("active", "request", "permit", "shed_reason"):
+        del raw["handshake"][name]
+    return Rig(bind(parse_tags(raw, file="t"), plain_manifest(2, 2, 1), file="t"))
+
+
+@pytest.mark.parametrize("seen_by", ["scan", "tick"])
+async def test_auto_does_not_resume_by_itself_after_a_lost_connection(seen_by):
+    rig = without_active()
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.connected = False
+    lost = await (rig.scan() if seen_by == "scan" else rig.supervise())
+    assert lost.after.mode is Mode.HOLD
+    rig.link.connected = True
+    writes = len(rig.link.moves)
+    report = await rig.scan()
+    assert report.after.mode is Mode.SHED
+    assert Condition.NEW_SESSION in report.conditions
+    assert not report.written
+    for _ in range(3):
+        assert not (await rig.scan()).after.in_control
+    assert all(not move.write.any() for move in rig.link.moves[writes:])
+
+
+@pytest.mark.parametrize("seen_by", ["scan", "tick"])
+async def test_a_session_opened_anew_between_two_looks_sheds_at_once(seen_by):
+    rig = without_active()
+    await rig.in_auto()
+    await rig.scan()
+    rig.link.session += 1
+    seen = await (rig.scan() if seen_by == "scan" else rig.supervise())
+    assert seen.after.mode is Mode.SHED
+    assert "lost" in seen.after.reason
+
+
+async def test_one_failed_poll_of_the_same_session_holds_and_auto_goes_on(rig, monkeypatch):
+    await rig.in_auto()
+    await rig.scan()
+    answers = deque([NOT_CONNECTED])
+
+    async def poll(_link):
+        return answers.popleft() if answers else None
+
+    monkeypatch.setattr(FakeLink, "poll", poll)
+    assert (await rig.scan()).after.mode is Mode.HOLD
+    report = await rig.scan()
+    assert report.after.mode is Mode.AUTO
+    assert report.written
 
 
 async def test_the_tick_sees_the_operators_release_between_scans(rig):
