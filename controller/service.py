@@ -97,17 +97,28 @@ class Service:
             failure = await self._link.open(self._failed, self._admit)
             if failure is not None:
                 raise PlantRefusedError(explain(failure, self._prepared))
-            return await self._operate(self._opened_journal(), server)
+            await self._operate(self._opened_journal(), server)
         finally:
-            await self._link.close()
-            await self._close_journal()
-            self._announcer.close()
+            await self._protected("link", self._link.close)
+            await self._protected("journal", self._close_journal)
+            await self._protected("announcer", self._announcer.close)
             if server is not None:
-                server.close()
+                await self._protected("metrics", server.close)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+        return EXIT_OK if self._fault is None else EXIT_FAULT
 
-    async def _operate(self, journal: Journal, server: MetricsServer | None) -> int:
+    async def _protected(self, what: str, work: Callable[[], Awaitable[None] | None]) -> None:
+        """Do one step of the end; a bug in it must not keep the other steps from being done."""
+        try:
+            waiting = work()
+            if waiting is not None:
+                await waiting
+        except Exception as error:  # noqa: BLE001 - logged, and the exit code tells
+            self._log.error("end_failed", step=what, error=str(error), exc_info=error)
+            self._fault = self._fault or error
+
+    async def _operate(self, journal: Journal, server: MetricsServer | None) -> None:
         """Build what is left, start the jobs, wait for the end, and end in order."""
         prepared, record = self._prepared, journal.record
         reporter = Reporter(
@@ -147,13 +158,12 @@ class Service:
         finally:
             for job in jobs.values():
                 job.stop()
-            code = await self._end(cycle, journal)
-            scheduler.shutdown(wait=False)
+            await self._protected("shed", partial(self._end, cycle, journal))
+            await self._protected("scheduler", partial(scheduler.shutdown, wait=False))
             await asyncio.sleep(0)
             gc.unfreeze()
-        return code
 
-    async def _end(self, cycle: Cycle, journal: Journal) -> int:
+    async def _end(self, cycle: Cycle, journal: Journal) -> None:
         """Hand the MVs back and say why the run ended."""
         self._announcer.stopping()
         before = cycle.state
@@ -164,7 +174,6 @@ class Service:
         detail = {"reason": self._stop_reason, "mode": before.mode.value, "scans": self._scans}
         journal.record(Event(kind="stop", utc=datetime.now(UTC), detail=detail))
         self._log.info("stopped", **detail)
-        return EXIT_OK if self._fault is None else EXIT_FAULT
 
     # ------------------------------------------------------------------ jobs
 

@@ -140,7 +140,8 @@ class Journal:
         self._failing = self._dead = False
         self._failures = self._lost = self._unreported = self._written = 0
         self._error = ""
-        self._thread = threading.Thread(target=self._work, name="journal")
+        # A daemon: after `close` nothing may keep a stopped controller alive, not even a hung disk.
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
 
     @classmethod
     def open(

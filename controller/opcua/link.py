@@ -8,7 +8,6 @@ is resolved anew; what to do about the loss is decided by the mode machine, not 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -118,11 +117,13 @@ class Link:
         self._requests.timeout_s = max(self._requests.timeout_s, UNHURRIED_S)
 
     async def close(self) -> None:
-        """Stop keeping the connection, give the lease back and close the session."""
+        """Stop keeping the connection, give the lease back and close the session.
+
+        What ended the keeping, if a fault did, was told to on_fault and is not raised again.
+        """
         if self._keeper is not None:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.wait([self._keeper])
         if self.connected:
             await self._outbound.release_lease()
         await self._drop()

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -14,6 +15,8 @@ from controller.configuration.settings import load_settings
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
 from controller.journal.reader import Reader
+from controller.opcua.connection import Connection
+from controller.opcua.link import Link
 from controller.service import Service
 from controller.startup import prepare
 from models.runtime import Runtime
@@ -152,6 +155,50 @@ async def test_a_bug_in_a_scan_sheds_records_and_exits_with_a_fault(rig, plant, 
     _, events = rig.read()
     assert events[-1]["kind"] == "stop"
     assert events[-1]["detail"]["reason"] == "controller fault: KeyError"
+
+
+async def test_a_bug_while_reconnecting_ends_in_order_and_exits_with_a_fault(
+    rig, plant, monkeypatch
+):
+    await rig.into_auto()
+
+    async def broken(*_arguments):
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr(Connection, "open", broken)
+    await plant.stop()
+    async with asyncio.timeout(8.0):
+        assert await rig.task == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "journal"]
+    _, events = rig.read()
+    assert events[-1]["kind"] == "stop"
+    assert events[-1]["detail"]["reason"] == "controller fault: AttributeError"
+
+
+async def test_a_bug_in_one_step_of_the_end_leaves_out_no_other_step(rig, monkeypatch):
+    await rig.into_auto()
+    close = Link.close
+
+    async def broken(link):
+        await close(link)
+        raise KeyError("a bug")
+
+    async def unheard(_cycle, _reason):
+        raise RuntimeError("another bug")
+
+    monkeypatch.setattr(Link, "close", broken)
+    monkeypatch.setattr(Cycle, "stop", unheard)
+    assert await rig.stop() == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "journal"]
+    assert rig.read()[0]
+
+
+async def test_a_journal_that_hangs_does_not_keep_the_process_alive(rig, plant):
+    await rig.into_auto()
+    (writer,) = [thread for thread in threading.enumerate() if thread.name == "journal"]
+    assert writer.daemon
+    assert await rig.stop() == 0
+    assert await plant.get("APC.REQUEST") is False
 
 
 async def test_a_hung_scan_stops_the_heart(rig, plant, monkeypatch):
