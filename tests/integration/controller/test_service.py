@@ -271,6 +271,16 @@ async def test_a_plant_that_is_not_there_leaves_nothing_behind(rig):
     assert not rig.journal.exists()
 
 
+async def test_an_integer_target_is_refused_with_what_to_do(rig, plant):
+    tags = TAGS.replace('"plc:s=FIC_12.RSP"', '"plc:s=APC.HB_OUT"')
+    (rig.folder / "tags.toml").write_text(tags, encoding="utf-8")
+    with pytest.raises(PlantRefusedError, match="type Double or Float") as refused:
+        await rig.start()
+    assert refused.value.exit_code == 4
+    assert "mv.InitiatorFeed.target = 'plc:s=APC.HB_OUT': type UInt32" in str(refused.value)
+    assert await plant.get("APC.REQUEST") is True
+
+
 async def test_a_journal_that_cannot_be_written_is_refused_before_the_plant_is_touched(rig, plant):
     rig.journal.mkdir()
     with pytest.raises(ConfigError, match=r"journal\.db"):
