@@ -13,7 +13,7 @@ METHODS: tuple[Method, ...] = (
         about="Take or renew the right to drive the plant, for the calling session",
         callers=(Role.APC,),
         inputs=(
-            Argument(name="owner", kind=Kind.STRING, about="Name to show"),
+            Argument(name="owner", kind=Kind.STRING, about="Name to show, not empty"),
             Argument(
                 name="ttl_s",
                 kind=Kind.DOUBLE,

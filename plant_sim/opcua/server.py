@@ -22,6 +22,7 @@ from asyncua.common.connection import TransportLimits
 
 from plant_sim.errors import ConfigurationError, PlantRefusedError
 from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.limits import MESSAGE_BYTES, publish_limits
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
 from plant_sim.opcua.users import RoleUsers
 from plant_sim.trend import TrendFile
@@ -37,7 +38,6 @@ from plant_sim.unit.writes import Value, apply_write
 APPLICATION_URI = "urn:trimtab:softplant:server"
 SERVER_NAME = "trimtab soft plant"
 PRODUCT_URI = "urn:trimtab:softplant:product"
-MESSAGE_BYTES = 4 * 1024 * 1024
 BUFFER_BYTES = 65535
 UINT32 = 2**32
 FLUSH_PERIOD_S = 1.0
@@ -103,6 +103,7 @@ class PlantServer:
         )
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         await server.init()
+        await publish_limits(server)
         await server.set_application_uri(APPLICATION_URI)
         release = version("trimtab")
         await server.set_build_info(
@@ -172,6 +173,8 @@ class PlantServer:
         await self.nodes.publish(tag_image(self.unit, self._heartbeat, now_s, utc), utc)
 
     def _take_lease(self, session: str, owner: str, ttl_s: float) -> Outcome:
+        if not owner.strip():
+            return Refusal.OUT_OF_RANGE  # nobody could tell who drives the plant
         now_s = time.monotonic()
         self.unit.hand, granted = handshake.take_lease(self.unit.hand, session, owner, ttl_s, now_s)
         return (ua.Variant(granted, ua.VariantType.Boolean),)
@@ -232,6 +235,8 @@ class PlantServer:
                 _log.error("simulation stopped; Sim.Reset starts it again", error=unit.failure)
         self._heartbeat = (self._heartbeat + 1) % UINT32
         await self.show()
+        if self._server.bserver is not None:
+            await self._core.close_waiting(now_s, self._server.bserver.clients)
         if now_s - self._flushed_s >= FLUSH_PERIOD_S:
             self._flushed_s = now_s
             self._flush_trend()

@@ -2,35 +2,31 @@
 
 asyncua accepts NaN, out-of-range values and arrays, and an attribute setter that raises faults a
 whole Write after earlier items were applied. So the session itself is replaced: each item of a
-Write or a Call gets its own status code and the others go on. Sessions also keep their hands off
-each other's subscriptions, and their tokens cannot be guessed.
+Write or a Call gets its own status code and the others go on. What holds for every client alike
+(own subscriptions only, limits) is in `guarded_session.py`; tokens cannot be guessed.
 """
 
 import secrets
+import time
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any, Protocol
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User
+from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
-from asyncua.server.internal_session import InternalSession
 
+from plant_sim.opcua import limits
 from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
+from plant_sim.opcua.guarded_session import GuardedSession
 from plant_sim.opcua.node_items import READ, READ_WRITE
 from plant_sim.opcua.users import PlantUser
 from plant_sim.unit.reactor_unit import Refusal
 from plant_sim.unit.tags import Method, Role, Tag
 from plant_sim.unit.writes import Value
 
-SHORTEST_PUBLISHING_MS = 10.0
-MAX_SESSION_TIMEOUT_MS = 30_000.0
-MAX_LIFETIME_COUNT = 300
-MAX_KEEP_ALIVE_COUNT = 100
-MAX_SUBSCRIPTIONS = 200
-MAX_CONNECTIONS = 100
 GOOD = ua.StatusCode(ua.StatusCodes.Good)
 
 Outcome = Refusal | tuple[ua.Variant, ...]
@@ -55,7 +51,7 @@ class Desk(Protocol):
         """Settle the unit and publish what changed."""
 
 
-class PlantSession(InternalSession):
+class PlantSession(GuardedSession):
     """One client's session."""
 
     iserver: "PlantInternalServer"
@@ -64,6 +60,7 @@ class PlantSession(InternalSession):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.iserver.unregister_external_session(self)
+        self.made_s = time.monotonic()
         self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
         self.iserver.register_external_session(self)
 
@@ -82,6 +79,8 @@ class PlantSession(InternalSession):
     ) -> ua.ActivateSessionResult:
         """Activate, also again on a new connection, but for the same user only."""
         before = self.user if self.is_activated() else None
+        if before is None and self.iserver.too_many_sessions_of(params.UserIdentityToken):
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
         result = super().activate_session(params, peer_certificate)
         if before is not None and before.name != self.user.name:
             self.user = before
@@ -111,12 +110,14 @@ class PlantSession(InternalSession):
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Write item by item; a refused item leaves the others alone."""
+        limits.refuse_too_many(params.NodesToWrite)
         results = [self._write(item) for item in params.NodesToWrite]
         await self.iserver.desk.show()
         return results
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
         """Call item by item; methods that are not the plant's go to the base server."""
+        limits.refuse_too_many(params)
         results = []
         for request in params:
             method = self.iserver.desk.nodes.methods.get(request.MethodId)
@@ -126,39 +127,6 @@ class PlantSession(InternalSession):
                 results.append(self._call(method, request))
         await self.iserver.desk.show()
         return results
-
-    async def create_subscription(
-        self, params: ua.CreateSubscriptionParameters, callback: Any, request_callback: Any = None
-    ) -> ua.CreateSubscriptionResult:
-        """Subscribe; an interval near zero would keep the server busy with nothing else."""
-        interval = params.RequestedPublishingInterval
-        slow_enough = isfinite(interval) and interval >= SHORTEST_PUBLISHING_MS
-        params.RequestedPublishingInterval = interval if slow_enough else SHORTEST_PUBLISHING_MS
-        return await super().create_subscription(params, callback, request_callback)
-
-    async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
-        """Delete this session's own subscriptions; others do not exist for it."""
-        foreign = ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
-        known = self.subscription_service.subscriptions
-        own = [i for i in ids if i in known and known[i].session_id == self.session_id]
-        deleted = iter(await super().delete_subscriptions(own))
-        return [next(deleted) if i in own else foreign for i in ids]
-
-    async def transfer_subscriptions(
-        self, params: ua.TransferSubscriptionsParameters, callback: Any
-    ) -> list[ua.TransferResult]:
-        """Take over subscriptions of sessions of the same user."""
-        mine = [i for i in params.SubscriptionIds if self._same_user(int(i))]
-        refused = ua.TransferResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
-        request = ua.TransferSubscriptionsParameters(
-            SubscriptionIds=mine, SendInitialValues=params.SendInitialValues
-        )
-        taken = iter(await super().transfer_subscriptions(request, callback))
-        return [next(taken) if i in mine else refused for i in params.SubscriptionIds]
-
-    def _same_user(self, subscription: int) -> bool:
-        owner = self.iserver.subscriber(subscription)
-        return owner is None or owner.user.name == self.user.name
 
     def _write(self, item: ua.WriteValue) -> ua.StatusCode:
         desk = self.iserver.desk
@@ -214,28 +182,64 @@ class PlantInternalServer(InternalServer):
         super().__init__(user_manager=user_manager)
         self.allow_remote_admin = False
         self.supported_tokens = (ua.UserNameIdentityToken,)
-        self.max_session_timeout_ms = MAX_SESSION_TIMEOUT_MS
-        self.max_lifetime_count = MAX_LIFETIME_COUNT
-        self.max_keep_alive_count = MAX_KEEP_ALIVE_COUNT
-        self.max_subscriptions = MAX_SUBSCRIPTIONS
-        self.max_connections = MAX_CONNECTIONS
+        self.max_session_timeout_ms = limits.MAX_SESSION_TIMEOUT_MS
+        self.max_lifetime_count = limits.MAX_LIFETIME_COUNT
+        self.max_keep_alive_count = limits.MAX_KEEP_ALIVE_COUNT
+        self.max_subscriptions = limits.MAX_SUBSCRIPTIONS
+        self.max_connections = limits.MAX_CONNECTIONS
+        self.max_pending_activation_seconds = limits.LOGIN_LIMIT_S
+        self.subscribers: dict[int, str] = {}
+        """Subscription -> name of its user, also when the session that made it is gone."""
 
     def create_session(self, name: str, *args: Any, external: bool = False, **kwargs: Any) -> Any:
-        """A `PlantSession` for a client, asyncua's own for the server itself."""
+        """A `PlantSession` for a client, asyncua's own for the server itself.
+
+        name: of a client, the address of its connection. Raises ServiceError for one too many.
+        """
         if not external:
             return super().create_session(name, *args, external=external, **kwargs)
+        present = sum(session.name == name for session in self._external_sessions.values())
+        if present >= limits.MAX_SESSIONS_PER_CONNECTION:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
         return PlantSession(self, self.aspace, self.subscription_service, name, external=True)
 
-    def subscriber(self, subscription: int) -> PlantSession | None:
-        """The session that owns a subscription, if there is one."""
-        found = self.subscription_service.subscriptions.get(subscription)
+    def register_server(self, server: Any, conf: Any = None) -> None:  # noqa: ARG002
+        """Refuse: this is no discovery server, and whoever asks has not logged in."""
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    def register_server2(self, params: Any) -> list[ua.StatusCode]:  # noqa: ARG002
+        """Refuse, for the same reasons."""
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    def too_many_sessions_of(self, token: Any) -> bool:
+        """Whether the user that this identity token names has all the sessions it may have."""
+        name = getattr(token, "UserName", None)
         sessions = self._external_sessions.values()
-        return next((s for s in sessions if found and s.session_id == found.session_id), None)
+        of_user: int = sum(s.is_activated() and s.user.name == name for s in sessions)
+        return of_user >= limits.MAX_SESSIONS_PER_USER
+
+    async def close_waiting(self, now_s: float, connections: Sequence[OPCUAProtocol]) -> None:
+        """Close sessions that were never logged in, and the oldest of too many such connections.
+
+        now_s: monotonic time.  connections: all that are open, in the order they came.
+        """
+        for session in list(self._external_sessions.values()):
+            if not session.is_activated() and now_s - session.made_s > limits.LOGIN_LIMIT_S:
+                await session.close_session()
+        waiting = [connection for connection in connections if not _logged_in(connection)]
+        for connection in waiting[: -limits.MAX_WAITING_CONNECTIONS]:
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def close_sessions(self) -> None:
         """Close every client's session."""
         for session in list(self._external_sessions.values()):
             await session.close_session()
+
+
+def _logged_in(connection: OPCUAProtocol) -> bool:
+    session = connection.processor.session if connection.processor else None
+    return session is not None and session.is_activated()
 
 
 def _status(refusal: Refusal) -> ua.StatusCode:

@@ -1,0 +1,190 @@
+"""A session that keeps to itself: it acts within limits, and only on the subscriptions it owns.
+
+asyncua lets every session act on every subscription and takes requests of any length. Here a
+subscription of another session does not exist, and a request that is too long is refused before
+any of it is done.
+"""
+
+from collections.abc import Iterable, Sized
+from math import isfinite
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.internal_session import InternalSession
+
+from plant_sim.opcua import limits
+
+FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
+
+
+class GuardedSession(InternalSession):
+    """asyncua's session behind the checks that hold for every client."""
+
+    iserver: Any
+
+    async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
+        """Read attributes."""
+        limits.refuse_too_many(params.NodesToRead)
+        results: list[ua.DataValue] = await super().read(params)
+        return results
+
+    async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
+        """Browse nodes."""
+        limits.refuse_too_many(params.NodesToBrowse)
+        results: list[ua.BrowseResult] = await super().browse(params)
+        return results
+
+    async def translate_browsepaths_to_nodeids(
+        self, params: list[ua.BrowsePath]
+    ) -> list[ua.BrowsePathResult]:
+        """Follow browse paths."""
+        limits.refuse_too_many(params)
+        results: list[ua.BrowsePathResult] = await super().translate_browsepaths_to_nodeids(params)
+        return results
+
+    async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
+        """Read history, of which there is none."""
+        limits.refuse_too_many(params.NodesToRead)
+        results: list[ua.HistoryReadResult] = await super().history_read(params)
+        return results
+
+    async def create_subscription(
+        self, params: ua.CreateSubscriptionParameters, callback: Any, request_callback: Any = None
+    ) -> ua.CreateSubscriptionResult:
+        """Subscribe; an interval near zero would keep the server busy with nothing else."""
+        of_user = self._subscriptions_of_user()
+        own = [number for number in of_user if self.owns(number)]
+        if (
+            len(own) >= limits.MAX_SUBSCRIPTIONS_PER_SESSION
+            or len(of_user) >= limits.MAX_SUBSCRIPTIONS_PER_USER
+        ):
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        interval = params.RequestedPublishingInterval
+        slow_enough = isfinite(interval) and interval >= limits.SHORTEST_PUBLISHING_MS
+        params.RequestedPublishingInterval = (
+            interval if slow_enough else limits.SHORTEST_PUBLISHING_MS
+        )
+        result = await super().create_subscription(params, callback, request_callback)
+        self.iserver.subscribers[result.SubscriptionId] = str(self.user.name)
+        return result
+
+    def modify_subscription(
+        self, params: ua.ModifySubscriptionParameters
+    ) -> ua.ModifySubscriptionResult:
+        """Change an own subscription."""
+        self._refuse_foreign(params.SubscriptionId)
+        return super().modify_subscription(params)
+
+    async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
+        """Delete own subscriptions."""
+        limits.refuse_too_many(ids)
+        own = [number for number in ids if self.owns(number)]
+        deleted = iter(await super().delete_subscriptions(own))
+        return [next(deleted) if n in own else ua.StatusCode(FOREIGN) for n in ids]
+
+    async def transfer_subscriptions(
+        self, params: ua.TransferSubscriptionsParameters, callback: Any
+    ) -> list[ua.TransferResult]:
+        """Take over subscriptions of sessions of the same user."""
+        limits.refuse_too_many(params.SubscriptionIds)
+        known = self.iserver.subscribers
+        name = self.user.name
+        mine = [i for i in params.SubscriptionIds if known.get(int(i), name) == name]
+        refused = ua.TransferResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+        request = ua.TransferSubscriptionsParameters(
+            SubscriptionIds=mine, SendInitialValues=params.SendInitialValues
+        )
+        taken = iter(await super().transfer_subscriptions(request, callback))
+        return [next(taken) if i in mine else refused for i in params.SubscriptionIds]
+
+    async def set_publishing_mode(
+        self, params: ua.SetPublishingModeParameters
+    ) -> list[ua.StatusCode]:
+        """Switch publishing of own subscriptions."""
+        limits.refuse_too_many(params.SubscriptionIds)
+        own = [number for number in params.SubscriptionIds if self.owns(number)]
+        request = ua.SetPublishingModeParameters(
+            PublishingEnabled=params.PublishingEnabled, SubscriptionIds=own
+        )
+        switched = iter(await super().set_publishing_mode(request))
+        return [
+            next(switched) if n in own else ua.StatusCode(FOREIGN) for n in params.SubscriptionIds
+        ]
+
+    def publish(
+        self, acks: Iterable[ua.SubscriptionAcknowledgement] | None = None
+    ) -> tuple[int, list[ua.StatusCode]]:
+        """Take a publish request and its acknowledgements of own notifications."""
+        given = list(acks or [])
+        limits.refuse_too_many(given)
+        own = [ack for ack in given if self.owns(ack.SubscriptionId)]
+        _, taken = super().publish(own)
+        results = iter(taken)
+        count = sum(self.owns(number) for number in self.subscription_service.subscriptions)
+        return count, [
+            next(results) if self.owns(ack.SubscriptionId) else ua.StatusCode(FOREIGN)
+            for ack in given
+        ]
+
+    def republish(self, params: ua.RepublishParameters) -> ua.NotificationMessage:
+        """Send a notification of an own subscription again."""
+        self._refuse_foreign(params.SubscriptionId)
+        return super().republish(params)
+
+    async def create_monitored_items(
+        self, params: ua.CreateMonitoredItemsParameters
+    ) -> list[ua.MonitoredItemCreateResult]:
+        """Add items to an own subscription."""
+        self._refuse_foreign(params.SubscriptionId, params.ItemsToCreate)
+        present = sum(self._items(number) for number in self._subscriptions_of_user())
+        if present + len(params.ItemsToCreate) > limits.MAX_MONITORED_ITEMS_PER_USER:
+            raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
+        results: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(params)
+        return results
+
+    async def modify_monitored_items(
+        self, params: ua.ModifyMonitoredItemsParameters
+    ) -> list[ua.MonitoredItemModifyResult]:
+        """Change items of an own subscription."""
+        self._refuse_foreign(params.SubscriptionId, params.ItemsToModify)
+        results: list[ua.MonitoredItemModifyResult] = await super().modify_monitored_items(params)
+        return results
+
+    async def set_monitoring_mode(
+        self, params: ua.SetMonitoringModeParameters
+    ) -> list[ua.StatusCode]:
+        """Switch items of an own subscription."""
+        self._refuse_foreign(params.SubscriptionId, params.MonitoredItemIds)
+        results: list[ua.StatusCode] = await super().set_monitoring_mode(params)
+        return results
+
+    async def delete_monitored_items(
+        self, params: ua.DeleteMonitoredItemsParameters
+    ) -> list[ua.StatusCode]:
+        """Delete items of an own subscription."""
+        self._refuse_foreign(params.SubscriptionId, params.MonitoredItemIds)
+        results: list[ua.StatusCode] = await super().delete_monitored_items(params)
+        return results
+
+    def owns(self, subscription: int) -> bool:
+        """Whether a subscription is there and is this session's."""
+        found = self.subscription_service.subscriptions.get(subscription)
+        return found is not None and found.session_id == self.session_id
+
+    def _refuse_foreign(self, subscription: int, operations: Sized | None = None) -> None:
+        limits.refuse_too_many(operations)
+        if not self.owns(subscription):
+            raise ServiceError(FOREIGN)
+
+    def _subscriptions_of_user(self) -> list[int]:
+        """Those that are still there, also where the session that made them is gone."""
+        present = self.subscription_service.subscriptions
+        known = self.iserver.subscribers
+        for number in [number for number in known if number not in present]:
+            del known[number]
+        return [number for number, name in known.items() if name == self.user.name]
+
+    def _items(self, subscription: int) -> int:
+        service = self.subscription_service.subscriptions[subscription].monitored_item_srv
+        return len(service._monitored_items)  # noqa: SLF001  (asyncua has no public count)

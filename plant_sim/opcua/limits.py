@@ -1,0 +1,61 @@
+"""How much one client may ask of the server, so that no client can take it from the others.
+
+One event loop serves everybody and moves the plant: a request that keeps it busy for longer than
+the heartbeat's time-out sheds the controller, whoever sent it.
+"""
+
+from collections.abc import Sized
+
+from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+
+MAX_OPERATIONS = 500
+"""Nodes, items or calls in one request."""
+MESSAGE_BYTES = 256 * 1024
+"""Longest message: 500 items with room to spare; decoding a longer one costs the others time."""
+
+SHORTEST_PUBLISHING_MS = 10.0
+MAX_SESSION_TIMEOUT_MS = 30_000.0
+MAX_LIFETIME_COUNT = 300
+MAX_KEEP_ALIVE_COUNT = 100
+MAX_SUBSCRIPTIONS = 200
+MAX_SUBSCRIPTIONS_PER_SESSION = 10
+MAX_SUBSCRIPTIONS_PER_USER = 20
+MAX_MONITORED_ITEMS_PER_USER = 2000
+MAX_SESSIONS_PER_USER = 20
+
+MAX_CONNECTIONS = 100
+"""Four users with 20 sessions each, and the connections that have not logged in yet."""
+MAX_WAITING_CONNECTIONS = 20
+"""Connections without a login: the oldest make room for newer ones."""
+LOGIN_LIMIT_S = 5.0
+"""How long a connection or a session may go without a login [s]."""
+MAX_SESSIONS_PER_CONNECTION = 3
+
+_LIMITED = (
+    "MaxNodesPerRead",
+    "MaxNodesPerHistoryReadData",
+    "MaxNodesPerHistoryReadEvents",
+    "MaxNodesPerWrite",
+    "MaxNodesPerMethodCall",
+    "MaxNodesPerBrowse",
+    "MaxNodesPerTranslateBrowsePathsToNodeIds",
+    "MaxNodesPerNodeManagement",
+    "MaxMonitoredItemsPerCall",
+)
+
+
+def refuse_too_many(operations: Sized | None) -> None:
+    """Raise ServiceError BadTooManyOperations for a request with more than `MAX_OPERATIONS`."""
+    if operations is not None and len(operations) > MAX_OPERATIONS:
+        raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+
+
+async def publish_limits(server: Server) -> None:
+    """Show the limit in the server's OperationLimits, where clients look for it."""
+    value = ua.DataValue(ua.Variant(MAX_OPERATIONS, ua.VariantType.UInt32))
+    for name in _LIMITED:
+        number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
+        await server.iserver.aspace.write_attribute_value(
+            ua.NodeId(number), ua.AttributeIds.Value, value
+        )
