@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from controller.errors import ConfigError
-from controller.journal.writer import APPLICATION_ID, GENESIS, SCHEMA, chained
+from controller.journal.chain import APPLICATION_ID, GENESIS, SCHEMA, chained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from controller.journal.chain import GENESIS, chained
 from controller.journal.document import encode, number, numbers, restore, restored, storable
-from controller.journal.writer import GENESIS, chained
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
 canonical = np.float64("nan")
