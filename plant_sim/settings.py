@@ -4,6 +4,7 @@ Environment variables: `TRIMTAB_PLANT_SERVER__PORT=4841` and so on. A wrong key,
 raises `ConfigurationError`, whose text names the file, the key, the value and what is allowed.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,6 +14,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -21,8 +23,6 @@ from plant_sim.plant import PlantOptions
 
 ScenarioName = Literal["startup", "grade_down", "grade_up"]
 UINT32_MAX = 2**32 - 1
-HIDDEN = ("password",)
-"""Keys whose value no message may show."""
 
 
 class _Section(BaseModel):
@@ -122,30 +122,44 @@ def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Pl
     except ValidationError as error:
         where = str(path) if path else "settings"
         raise ConfigurationError(describe(error, where)) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"environment: {error}; a section is set by its keys, such as "
+            "TRIMTAB_PLANT_SERVER__PORT=4841, or as one JSON object"
+        ) from None
     return settings
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ConfigurationError where that cannot be done."""
+def read_toml(path: Path, *, secret: bool = False) -> dict[str, Any]:
+    """Read a TOML file; raises ConfigurationError where that cannot be done.
+
+    secret: the message shows nothing of the content, only the place of the fault.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file; give the path of a TOML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: cannot be read (not UTF-8 text)") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not valid TOML ({error})") from None
+        place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
+        said = (place.group() if place else "somewhere") if secret else str(error)
+        raise ConfigurationError(f"{path}: not valid TOML ({said})") from None
 
 
-def describe(error: ValidationError, where: str) -> str:
-    """Every fault of a configuration, one a line: file, key, what was received, what is allowed."""
+def describe(error: ValidationError, where: str, *, secret: bool = False) -> str:
+    """Every fault of a configuration, one a line: file, key, what was received, what is allowed.
+
+    secret: what was received is left out, for files of passwords.
+    """
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             lines.append(f"{where}: {key}: unknown key; remove it or correct its name")
             continue
-        hidden = any(str(part) in HIDDEN for part in fault["loc"])
-        got = "" if hidden or fault["type"] == "missing" else f" = {fault['input']!r}"
+        got = "" if secret or fault["type"] == "missing" else f" = {fault['input']!r}"
         lines.append(f"{where}: {key}{got}: {fault['msg']}; correct it and start again")
     return "\n".join(lines)

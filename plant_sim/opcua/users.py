@@ -96,11 +96,15 @@ def load_users(path: Path) -> RoleUsers:
     if not path.exists():
         _create(path)
         _log.info("credentials file created", path=str(path))
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{path}: not a regular file; give the path of a credentials file, or of one to be made"
+        )
     _refuse_readable_by_others(path)
     try:
-        content = _CredentialsFile.model_validate(read_toml(path))
+        content = _CredentialsFile.model_validate(read_toml(path, secret=True))
     except ValidationError as error:
-        raise ConfigurationError(describe(error, str(path))) from None
+        raise ConfigurationError(describe(error, str(path), secret=True)) from None
     return RoleUsers(
         {
             name: (entry.role, entry.password.get_secret_value())

@@ -54,6 +54,13 @@ def test_a_wrong_file_names_file_key_value_and_what_is_allowed(tmp_path, text, s
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["abc", "[", ""])
+def test_a_section_in_the_environment_that_is_no_section_is_said(monkeypatch, value):
+    monkeypatch.setenv("TRIMTAB_PLANT_SERVER", value)
+    with pytest.raises(ConfigurationError, match="server"):
+        load_settings(None, {})
+
+
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(ConfigurationError, match="no such file"):
         load_settings(tmp_path / "none.toml", {})

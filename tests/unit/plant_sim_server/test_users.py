@@ -1,3 +1,4 @@
+import os
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ PASSWORD = "correct horse battery"  # noqa: S105
 
 
 def users_file(path: Path, text: str, mode: int = 0o600) -> Path:
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     path.chmod(mode)
     return path
 
@@ -89,13 +90,20 @@ def test_systemd_credentials_may_show_a_group_bit(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[users.anna]\nrole = "king"\npassword = "12345678"\n', "users.anna.role = 'king'"),
+        ('[users.anna]\nrole = "king"\npassword = "12345678"\n', "users.anna.role: "),
         ('[users.anna]\nrole = "operator"\n', "users.anna.password"),
         ('[users.anna]\nrole = "operator"\npassword = "secret!"\n', "users.anna.password"),
         ('[users.anna]\nrole = "operator"\npassword = "12345678"\nage = 3\n', "users.anna.age"),
         ("[users]\n", "users"),
         ("", "users"),
         ("[users", "not valid TOML"),
+        ('[users]\nanna = "secret!"\n', "users.anna: "),
+        ('users = "secret!"\n', "users: "),
+        ('[users.anna]\nrole = "secret!"\npassword = "12345678"\n', "users.anna.role: "),
+        ('[users.anna]\nrole = "apc"\npassword = ["secret!"]\n', "users.anna.password: "),
+        ("[users.anna]\npassword = secret!\n", "(at line 2, column 12)"),
+        ('["secret!"]\n["secret!"]\n', "(at line 2, column 11)"),
+        ("secret! \udcff", "not UTF-8 text"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong_and_no_password(tmp_path, text, said):
@@ -105,6 +113,14 @@ def test_a_wrong_file_says_what_is_wrong_and_no_password(tmp_path, text, said):
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
     assert "secret!" not in str(caught.value)
+
+
+def test_what_is_no_regular_file_is_refused_and_not_to_be_changed(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", Path("/dev/null")):
+        with pytest.raises(ConfigurationError, match="not a regular file") as caught:
+            load_users(path)
+        assert "chmod" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_made_is_a_configuration_error(tmp_path):
