@@ -1,0 +1,65 @@
+import logging
+import os
+import pty
+
+import pytest
+import structlog
+
+from plant_sim import logs
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Logs to a terminal; what it was sent so far."""
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        logs.configure_logs()
+        yield lambda: os.read(master, 100_000).decode()
+    os.close(master)
+    root.handlers, root.level = before
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b]0;PWNED\x07\x1b[2J", r"\x1b]0;PWNED\x07\x1b[2J"),
+        ("a\nFAKELINE", r"a\nFAKELINE"),
+        ("a\u202eb\x9bc", r"a\u202eb\x9bc"),
+    ],
+)
+def test_a_client_cannot_send_orders_to_the_terminal(terminal, name, shown):
+    structlog.get_logger("plant_sim").warning("login refused", user=name)
+    assert shown in (said := terminal())
+    assert name not in said
+    structlog.get_logger("plant_sim").warning(name)
+    assert shown in (said := terminal())
+    assert name not in said
+    logging.getLogger("asyncua.server").warning("request by %s", name)
+    assert shown in (said := terminal())
+    assert name not in said
+
+
+def test_a_fault_in_asyncua_is_one_short_line(terminal):
+    log = logging.getLogger("asyncua.server.binary_server_asyncio")
+    try:
+        int("x")
+    except ValueError:
+        log.exception("Exception raised while parsing message %s", "y" * 10_000)
+    log.error("Exception raised while processing", exc_info=ValueError("no"))
+    said = terminal()
+    assert "Traceback" not in said
+    assert said.count("\n") == 2
+    assert len(said) < 1000
+    assert "Exception raised while processing: ValueError" in said
+
+
+def test_a_fault_of_the_plant_keeps_its_traceback(terminal):
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("plant_sim").exception("broken")
+    assert "Traceback" in terminal()
