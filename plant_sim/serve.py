@@ -13,13 +13,15 @@ import structlog
 
 from plant_sim.errors import ConfigurationError
 from plant_sim.opcua.server import PlantServer
-from plant_sim.opcua.users import load_users
-from plant_sim.settings import PlantSettings
-from plant_sim.trend import TrendFile
+from plant_sim.opcua.users import RoleUsers, load_users
+from plant_sim.settings import FileSettings, PlantSettings
+from plant_sim.trend import TrendFile, may_begin
 from plant_sim.unit.handshake import Handshake, ShedOption
 from plant_sim.unit.reactor_unit import ReactorUnit
 
 WATCHDOG_PERIOD_S = 1.0
+READY_BYTES = 10_000
+"""A longer file is no ready file."""
 _log = structlog.get_logger("plant_sim.serve")
 
 
@@ -32,12 +34,14 @@ async def serve(settings: PlantSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    _refuse_shared_files(settings.files)
+    users = _load_users(settings.files.credentials)
     ready = Path(settings.files.ready) if settings.files.ready else None
     if ready is not None:
         _remove(ready)  # one left by a killed process must not be taken for ours
     trend = _open_trend(settings.files.trend)
     try:
-        server = _make_server(settings, trend)
+        server = _make_server(settings, users, trend)
         await server.start()
         try:
             await _announce_and_wait(server, ready, stop)
@@ -51,13 +55,29 @@ async def serve(settings: PlantSettings) -> None:
     _log.info("stopped")
 
 
-def _make_server(settings: PlantSettings, trend: TrendFile | None) -> PlantServer:
-    if not settings.files.credentials:
+def _refuse_shared_files(files: FileSettings) -> None:
+    """Raise ConfigurationError where two of the files are one: one would destroy the other."""
+    seen: dict[Path, str] = {}
+    for key, name in files.model_dump().items():
+        if not name:
+            continue
+        other = seen.setdefault(Path(name).resolve(), key)
+        if other != key:
+            raise ConfigurationError(
+                f"files.{key} = {name!r}: the same file as files.{other}; give each its own path"
+            )
+
+
+def _load_users(name: str) -> RoleUsers:
+    if not name:
         raise ConfigurationError(
             "files.credentials: missing; give the credentials file with --credentials FILE "
             "(it is made, mode 0600, with random passwords where it does not exist)"
         )
-    users = load_users(Path(settings.files.credentials))
+    return load_users(Path(name))
+
+
+def _make_server(settings: PlantSettings, users: RoleUsers, trend: TrendFile | None) -> PlantServer:
     simulation = settings.simulation
     unit = ReactorUnit(
         scenario=simulation.scenario,
@@ -122,6 +142,11 @@ def _open_trend(name: str) -> TrendFile | None:
     if not name:
         return None
     try:
+        if not may_begin(Path(name)):
+            raise ConfigurationError(
+                f"files.trend = {name!r}: refused, what is there is not a trend file and would be "
+                "lost; give another path, or remove it"
+            )
         return TrendFile(Path(name))
     except OSError as error:
         raise ConfigurationError(
@@ -131,7 +156,8 @@ def _open_trend(name: str) -> TrendFile | None:
 
 
 def _write_ready(path: Path, endpoint: str) -> None:
-    """Write the ready file whole or not at all."""
+    """Write the ready file whole or not at all, and never over a file of another kind."""
+    _refuse_no_ready_file(path)
     content = json.dumps({"endpoint": endpoint, "pid": os.getpid()})
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -146,9 +172,30 @@ def _write_ready(path: Path, endpoint: str) -> None:
 
 
 def _remove(path: Path) -> None:
+    """Remove a ready file; raises ConfigurationError for any other."""
+    _refuse_no_ready_file(path)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"files.ready = {str(path)!r}: cannot be replaced ({error.strerror}); give another path"
         ) from None
+
+
+def _refuse_no_ready_file(path: Path) -> None:
+    """Raise ConfigurationError where something else than a ready file stands."""
+    if path.exists() and not _is_ready_file(path):
+        raise ConfigurationError(
+            f"files.ready = {str(path)!r}: refused, what is there is not a ready file and would be "
+            "lost; give another path, or remove it"
+        )
+
+
+def _is_ready_file(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > READY_BYTES:
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and set(content) == {"endpoint", "pid"}

@@ -67,6 +67,20 @@ class TrendRow:
         )
 
 
+def may_begin(path: Path) -> bool:
+    """Whether a trend may be begun at `path`: nothing is there, nothing in it, or a trend.
+
+    Raises OSError where a file cannot be read.
+    """
+    if not path.exists():
+        return True
+    if not path.is_file():
+        return False
+    header = (",".join(COLUMNS) + "\n").encode()
+    with path.open("rb") as file:
+        return file.read(len(header)) in (b"", header)
+
+
 class TrendFile:
     """A CSV file that rows are appended to; `flush` puts them where readers see them."""
 

@@ -113,6 +113,46 @@ def test_a_wrong_setting_is_exit_2(tmp_path, arguments, said):
     assert_refused(result, 2, *said)
 
 
+def test_files_are_not_destroyed_by_a_wrong_option(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("keep me")
+    users = ("--port", "0", "--credentials", tmp_path / "users.toml")
+    assert_refused(run("serve", *users, "--trend", notes), 2, "files.trend")
+    assert_refused(run("serve", *users, "--ready-file", notes), 2, "files.ready")
+    assert notes.read_text() == "keep me"
+    passwords = (tmp_path / "users.toml").read_text()
+    assert_refused(run("serve", *users, "--trend", users[-1]), 2, "the same file")
+    assert (tmp_path / "users.toml").read_text() == passwords
+
+
+def test_a_malformed_environment_is_exit_2(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_PLANT_SERVER", "abc")
+    result = run("serve", "--port", "0", "--credentials", tmp_path / "users.toml")
+    assert_refused(result, 2, "server", "TRIMTAB_PLANT_SERVER__PORT=4841")
+
+
+async def test_malformed_frames_are_short_lines_in_the_log(start_plant):
+    plant = start_plant()
+    host, port = plant.endpoint.removeprefix("opc.tcp://").split(":")
+    before = len(plant.log.read_text())
+    for kind in (b"HELF", b"OPNF", b"MSGF", b"XXXF", b"CLOF", b"ERRF", b"HEL\xff"):
+        for body in (b"", b"\xff" * 8, b"\x00" * 100, os.urandom(5000)):
+            for size in (8 + len(body), 0, 2**32 - 1):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(kind + size.to_bytes(4, "little") + body)
+                with contextlib.suppress(ConnectionError):
+                    await writer.drain()
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+    async with plant.peer("observer") as observer:
+        assert await observer.read("APC/HeartbeatOut") >= 0
+    log = plant.log.read_text()[before:]
+    assert "Traceback" not in log
+    assert log.count("\n") > 10
+    assert max(map(len, log.splitlines())) < 700
+
+
 def test_credentials_are_asked_for(tmp_path):
     assert_refused(
         run("serve", "--port", "0", cwd=tmp_path), 2, "files.credentials", "--credentials"
