@@ -120,11 +120,13 @@ async def test_lease_renewals_that_go_unanswered_end_in_a_shed_of_the_plant(
     """The heartbeat renews the lease at the plant, which so follows a controller in SHED."""
     assert await controller.process.end() == 0
     await operator.wait("APC/LeaseOwner", "")
+    beaten = await operator.get("APC/HeartbeatIn")
     service = Service(prepare(load_settings(controller.config)), controller.config)
     running = asyncio.create_task(service.run())
     try:
-        await operator.wait("APC/LeaseOwner", "trimtab")
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(15.0):  # a scan that sees the selector at Manual arms
+            while await operator.get("APC/HeartbeatIn") == beaten:  # noqa: ASYNC110 - the plant's
+                await asyncio.sleep(0.02)
         await operator.auto()
         await asyncio.sleep(0.5)
         call, missed = Connection.call, []
