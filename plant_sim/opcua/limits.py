@@ -22,7 +22,7 @@ MAX_SUBSCRIPTIONS = 200
 MAX_SUBSCRIPTIONS_PER_SESSION = 10
 MAX_SUBSCRIPTIONS_PER_USER = 20
 MAX_MONITORED_ITEMS_PER_USER = 500
-"""Every tag four times. With 2000 items on a tag of every tick a read takes a second, with 500 a
+"""Every tag seven times. With 2000 items on a tag of every tick a read takes a second, with 500 a
 millisecond, at worst 70."""
 MAX_SESSIONS_PER_USER = 20
 
