@@ -19,8 +19,8 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property
-	@$(BIN)/python -m pytest tests/integration tests/packaging   # they measure time: one after the other
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
+	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/packaging   # these keep time: one by one
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif

@@ -19,7 +19,7 @@ from controller.commissioning.proposal import propose
 from controller.configuration.settings import ScanSettings, ServerSettings, Settings, read_password
 from controller.errors import ConfigError, PlantRefusedError, translate
 from controller.opcua.connection import FAULTS, Endpoint
-from controller.opcua.survey import chunks, survey
+from controller.opcua.survey import browse_request, chunks, survey
 from models.bundle import BundleError, default_bundle, load_manifest
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from models.bundle import Manifest
 
 CONNECT_S = 10.0
+
+
+CLASSES = int(ua.NodeClass.Object | ua.NodeClass.Variable | ua.NodeClass.Method)
+"""What is walked through: folders, tags, methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,10 @@ async def _children(client: Client, level: Sequence[Place]) -> list[Place]:
     parents = [place for place in level if place.node_class != ua.NodeClass.Method]
     places: list[Place] = []
     for chunk in chunks(parents):
-        results = await client.uaclient.browse(_request([place.node for place in chunk]))
+        request = browse_request(
+            [place.node for place in chunk], ua.ObjectIds.HierarchicalReferences, CLASSES
+        )
+        results = await client.uaclient.browse(request)
         for parent, result in zip(chunk, results, strict=True):
             places += [
                 Place(
@@ -106,25 +113,6 @@ async def _children(client: Client, level: Sequence[Place]) -> list[Place]:
 def _node_id(expanded: ua.ExpandedNodeId) -> ua.NodeId:
     """Return a plain node id; references carry expanded ones, which compare unequal."""
     return ua.NodeId(expanded.Identifier, expanded.NamespaceIndex, expanded.NodeIdType)
-
-
-def _request(nodes: Sequence[ua.NodeId]) -> ua.BrowseParameters:
-    classes = ua.NodeClass.Object | ua.NodeClass.Variable | ua.NodeClass.Method
-    return ua.BrowseParameters(
-        View=ua.ViewDescription(),
-        RequestedMaxReferencesPerNode=0,
-        NodesToBrowse=[
-            ua.BrowseDescription(
-                NodeId=node,
-                BrowseDirection=ua.BrowseDirection.Forward,
-                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences),
-                IncludeSubtypes=True,
-                NodeClassMask=int(classes),
-                ResultMask=ua.BrowseResultMask.All,
-            )
-            for node in nodes
-        ],
-    )
 
 
 async def _references(client: Client, result: ua.BrowseResult) -> list[ua.ReferenceDescription]:

@@ -151,7 +151,7 @@ async def _properties(client: Client, ids: Sequence[ua.NodeId]) -> dict[ua.NodeI
     """EURange and EngineeringUnits of every node that has them."""
     owners: list[tuple[ua.NodeId, str, ua.NodeId]] = []
     for chunk in chunks(ids):
-        results = await client.uaclient.browse(_property_request(chunk))
+        results = await client.uaclient.browse(browse_request(chunk, ua.ObjectIds.HasProperty))
         for node, result in zip(chunk, results, strict=True):
             owners += [
                 (node, reference.BrowseName.Name, reference.NodeId)
@@ -165,7 +165,10 @@ async def _properties(client: Client, ids: Sequence[ua.NodeId]) -> dict[ua.NodeI
     return found
 
 
-def _property_request(nodes: Sequence[ua.NodeId]) -> ua.BrowseParameters:
+def browse_request(
+    nodes: Sequence[ua.NodeId], references: int, classes: int = 0
+) -> ua.BrowseParameters:
+    """Ask for the forward references of nodes, by type and, unless 0, by class of the target."""
     return ua.BrowseParameters(
         View=ua.ViewDescription(),
         RequestedMaxReferencesPerNode=0,
@@ -173,9 +176,9 @@ def _property_request(nodes: Sequence[ua.NodeId]) -> ua.BrowseParameters:
             ua.BrowseDescription(
                 NodeId=node,
                 BrowseDirection=ua.BrowseDirection.Forward,
-                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasProperty),
+                ReferenceTypeId=ua.NodeId(references),
                 IncludeSubtypes=True,
-                NodeClassMask=0,
+                NodeClassMask=classes,
                 ResultMask=ua.BrowseResultMask.All,
             )
             for node in nodes

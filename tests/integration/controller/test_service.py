@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -23,37 +24,10 @@ from models.runtime import Runtime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TAGS = """
-schema = 1
-[namespaces]
-plc = "urn:vendor:plc7"
-[cv.PolymerConc]
-pv = "plc:s=AI_4711.PV"
-sp = "plc:s=AIC_4711.SP"
-unit = "g/L"
-range = [0.0, 400.0]
-[cv.Temperature]
-pv = "plc:s=TI_101.PV"
-sp = "plc:s=TIC_101.SP"
-unit = "degC"
-range = [0.0, 150.0]
-[mv.InitiatorFeed]
-target = "plc:s=FIC_12.RSP"
-actual = "plc:s=FIC_12.OUT"
-unit = "percent"
-span = [0.0, 2.5]
-range = [0.0, 100.0]
-max_move = 20.0
-[mv.CoolantTemperature]
-target = "plc:s=TIC_77.RSP"
-actual = "plc:s=TIC_77.OUT"
-unit = "degC"
-range = [26.85, 76.85]
-max_move = 10.0
-[dv.MonomerConc]
-pv = "plc:s=AI_4710.PV"
-unit = "g/L"
-range = [0.0, 1000.0]
+FOREIGN = Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
+TAGS = (
+    FOREIGN
+    + """
 [handshake]
 heartbeat_in = "plc:s=APC.HB_IN"
 request = "plc:s=APC.REQUEST"
@@ -61,6 +35,7 @@ mode = "plc:s=APC.MODE"
 [clock]
 speed = "plc:s=SIM.SPEED"
 """
+)
 CONFIG = """
 [server]
 url = {url}
