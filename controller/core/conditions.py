@@ -340,7 +340,8 @@ def _outcome(last: WriteOutcome) -> Iterator[Finding]:
         case NotWritten(reason=NotWrittenReason.LEASE, detail=detail):
             yield Finding(condition=Condition.LEASE_LOST, detail=detail)
         case NotWritten(reason=reason, detail=detail):
-            yield Finding(condition=Condition.WRITE_FAILED, detail=f"{reason} {detail}".strip())
+            words = detail if detail.startswith(reason) else f"{reason} {detail}".strip()
+            yield Finding(condition=Condition.WRITE_FAILED, detail=words)
         case _:
             assert_never(last)
 

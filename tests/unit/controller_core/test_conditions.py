@@ -208,6 +208,21 @@ def test_outcomes_of_the_last_write(last, expected):
     assert conditions(last=last, state=WATCHING, readings=shake(active=False)) == set()
 
 
+def test_what_failed_is_said_once():
+    for detail in ("", "no answer in time", "no answer in time after 0.05 s"):
+        last = NotWritten(reason=NotWrittenReason.TIMEOUT, detail=detail)
+        found = derive(
+            plain_readings(handshake=ACTIVE),
+            state=COMMAND,
+            proposal=GOOD,
+            last=last,
+            last_target=vector([50.0, 50.0]),
+            around=Circumstances(),
+        )
+        (finding,) = [f for f in found if f.condition is Condition.WRITE_FAILED]
+        assert finding.detail.count("no answer in time") == 1
+
+
 @pytest.mark.parametrize(
     ("reads", "expected"),
     [
