@@ -63,5 +63,5 @@ $(RUN): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
 
 $(DEV): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
 	@echo "installing trimtab[dev] (the first time takes a few minutes) into $(VENV)"
-	@$(PIP) install --no-compile --constraint constraints.txt --editable '.[dev]'   # half the time; Python compiles what it imports
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $(RUN) $@
