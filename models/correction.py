@@ -111,8 +111,9 @@ def minimise(
         iterations += 1
         if iterations <= _PROJECTED_STEPS:
             z = _projected_step(problem, z, cost, gradient)
-            held = _pushed(problem, z, problem.gradient(z))
         else:
+            if iterations == _PROJECTED_STEPS + 1:
+                held = _pushed(problem, z, gradient)
             z, held = _active_set_step(problem, z, gradient, held)
         cost, gradient = problem.cost(z), problem.gradient(z)
         gap = problem.gap(z, gradient)

@@ -10,8 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -69,8 +67,3 @@ def seeded(seed: int) -> torch.Generator:
     """Generator for batches, and PyTorch's own state for initial weights, from one seed."""
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
-
-
-def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[np.float64]]) -> None:
-    """Load a state dict given as arrays into a module of the same shape."""
-    module.load_state_dict({name: torch.as_tensor(value) for name, value in arrays.items()})
