@@ -8,6 +8,19 @@ import structlog
 from plant_sim import logs
 
 
+END = "end of what was logged"
+
+
+def _shown_until_now(stream, master):
+    """The kernel hands over what was written in pieces: read up to a mark of our own."""
+    stream.write(END)
+    stream.flush()
+    said = b""
+    while not said.endswith(END.encode()):
+        said += os.read(master, 100_000)
+    return said.decode().removesuffix(END)
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """Logs to a terminal; what it was sent so far."""
@@ -17,7 +30,7 @@ def terminal(monkeypatch):
     with os.fdopen(slave, "w") as stream:
         monkeypatch.setattr("sys.stderr", stream)
         logs.configure_logs()
-        yield lambda: os.read(master, 100_000).decode()
+        yield lambda: _shown_until_now(stream, master)
     os.close(master)
     root.handlers, root.level = before
     structlog.reset_defaults()
