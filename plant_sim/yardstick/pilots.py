@@ -1,0 +1,68 @@
+"""The yardsticks as pilots: small picklable descriptions of who drives an episode.
+
+A pilot has `name`, `digest`, `reset_options()`, `begin(env, seen, info)` and
+`decide(seen, info)`, which returns targets (2,) [kg/h, K] for the next sample, or None to let
+the DCS's own PI act. Whoever runs episodes asks for them by name only.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from plant_sim.env import PolymerCSTREnv
+from plant_sim.reactor import F64
+from plant_sim.regulatory import DEFAULT_TUNING, PiTuning, sample_published
+
+ROBUST_TUNING = DEFAULT_TUNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiPilot:
+    """The DCS's own PI with one tuning for the whole episode."""
+
+    name: str
+    tuning: PiTuning
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the moves depend on."""
+        return digest_of("pi", asdict(self.tuning))
+
+    def reset_options(self) -> dict[str, Any]:
+        """Options of `PolymerCSTREnv.reset`."""
+        return {"tuning": self.tuning}
+
+    def begin(self, env: PolymerCSTREnv, seen: F64, info: dict[str, Any]) -> None:
+        """Nothing to prepare: the PI lives in the DCS."""
+
+    def decide(self, seen: F64, info: dict[str, Any]) -> None:  # noqa: ARG002  (a pilot's signature)
+        """Leave the sample to the DCS."""
+        return
+
+
+def digest_of(kind: str, figures: dict[str, Any]) -> str:
+    """SHA-256 (hex) over a pilot's kind and figures, in one canonical form."""
+    text = json.dumps({"kind": kind, **figures}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def published(count: int, seed: int) -> list[PiPilot]:
+    """Draw PIs from the ranges of arXiv 2507.22640, named pi_published_000 and on.
+
+    The first of a larger `count` are the same. Raises ValueError for a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count: {count}; allowed: 1 and above")
+    rng = np.random.default_rng(seed)
+    return [
+        PiPilot(name=f"pi_published_{number:03d}", tuning=sample_published(rng))
+        for number in range(count)
+    ]
+
+
+def robust() -> PiPilot:
+    """One tuning for every scenario; see `plant_sim.yardstick.tuner`."""
+    return PiPilot(name="pi_robust", tuning=ROBUST_TUNING)
