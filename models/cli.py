@@ -133,10 +133,14 @@ def show(
 @app.command()
 def recipes() -> None:
     """List the recipes that ship."""
-    from models.recipe import shipped_recipes  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
 
+    from models.recipe import load_recipe, shipped_recipes  # noqa: PLC0415
+
+    table = Table(box=None, show_header=False, pad_edge=False)
     for name in shipped_recipes():
-        Console().print(name)
+        table.add_row(name, load_recipe(name).description)
+    Console().print(table)
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 The behaviour is a PI with tunings drawn from the published ranges (atdurkin/poly-control,
 `env.py`: Kp U(2e-4, 5e-3), U(8e-3, 0.2); Ki U(6e-8, 1.5e-6), U(2e-6, 5e-5)), plus what the
-recipe records: the override, dither and a random bias. Fully determined by a seed,
-whatever the number of worker processes.
+recipe's variant records: the override, dither and a random bias, or the life of a plant in
+operation (`models.historian`). Fully determined by a seed, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -22,22 +22,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.historian import Operator
     from models.recipe import Recipe
 
     F64 = NDArray[np.float64]
+    I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """Samples of many episodes, one after the other; columns in the order of the recipe.
 
-    episode, scenario: (M,) int. cv, sp: (M, n_cv). mv: (M, n_mv), mean of the values in force
-    over the sample that ends here (the first row of an episode: the value at its start).
-    dv: (M, n_dv). peak: (M,) highest value inside the sample of the CV with a ceiling.
+    episode, segment, scenario: (M,) int. A segment is a stretch of an episode without a gap:
+    whatever looks from one row to a later one stays inside it. scenario: -1 where unknown.
+    time_s: (M,) since the start of the episode. cv, sp: (M, n_cv). mv: (M, n_mv), mean of the
+    values in force over the sample that ends here (the first row of an episode: the value at
+    its start). dv: (M, n_dv). peak: (M,) highest value inside the sample of the CV with a
+    ceiling; training does not see it.
     """
 
-    episode: NDArray[np.int64]
-    scenario: NDArray[np.int64]
+    episode: I64
+    segment: I64
+    scenario: I64
+    time_s: F64
     cv: F64
     sp: F64
     mv: F64
@@ -45,10 +52,21 @@ class Dataset:
     peak: F64
 
     def bounds(self) -> list[tuple[int, int]]:
+        """First and one-past-last row of each segment."""
+        return _runs(self.segment)
+
+    def episodes(self) -> list[tuple[int, int]]:
         """First and one-past-last row of each episode."""
-        cuts = np.flatnonzero(np.diff(self.episode)) + 1
-        edges = [0, *cuts.tolist(), len(self.episode)]
-        return list(pairwise(edges))
+        return _runs(self.episode)
+
+    def starts_episode(self, row: int) -> bool:
+        """Whether nothing of the same episode comes before a row."""
+        return row == 0 or bool(self.episode[row] != self.episode[row - 1])
+
+    def scenario_name(self, row: int, recipe: Recipe) -> str:
+        """Scenario of a row, "" where it is not known."""
+        index = int(self.scenario[row])
+        return "" if index < 0 else recipe.source.scenarios[index]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Columns by name."""
@@ -82,6 +100,16 @@ class Dataset:
         return cls(**load_file(path))
 
 
+def segments(episode: I64, time_s: F64, sample_time_s: float) -> I64:
+    """Number (M,) of each row's segment; a new one begins with an episode and after a gap.
+
+    Rows belong together while they follow each other by one sample, to a hundredth of it.
+    """
+    follows = np.abs(np.diff(time_s) - sample_time_s) <= 0.01 * sample_time_s
+    new = np.concatenate(([False], (np.diff(episode) != 0) | ~follows))
+    return np.cumsum(new).astype(np.int64)
+
+
 def fingerprint_text(recipe: Recipe) -> str:
     """The parts of a recipe that decide the data, as canonical JSON."""
     parts = {
@@ -100,33 +128,63 @@ def generate(
     from joblib import Parallel, delayed  # noqa: PLC0415
 
     count = recipe.behaviour.episodes_per_scenario
-    names = [name for name in recipe.source.scenarios for _ in range(count)]
+    names = [(name, i) for name in recipe.source.scenarios for i in range(count)]
     seeds = np.random.SeedSequence(recipe.seed).spawn(len(names))
-    tasks = (delayed(_episode)(recipe, name, seed) for name, seed in zip(names, seeds, strict=True))
+    tasks = (
+        delayed(_episode)(recipe, name, number, seed)
+        for (name, number), seed in zip(names, seeds, strict=True)
+    )
     parts = []
     for part in Parallel(n_jobs=jobs, return_as="generator")(tasks):
         parts.append(part)
         advance()
     columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     lengths = [len(part["peak"]) for part in parts]
-    kinds = [recipe.source.scenarios.index(name) for name in names]
+    kinds = [recipe.source.scenarios.index(name) for name, _ in names]
+    episode = np.repeat(np.arange(len(parts)), lengths)
     return Dataset(
-        episode=np.repeat(np.arange(len(parts)), lengths),
+        episode=episode,
+        segment=segments(episode, columns["time_s"], recipe.source.sample_time_s),
         scenario=np.repeat(kinds, lengths),
         **columns,
     )
 
 
-def _episode(recipe: Recipe, scenario: str, seed: np.random.SeedSequence) -> dict[str, F64]:
+def _episode(
+    recipe: Recipe, scenario: str, number: int, seed: np.random.SeedSequence
+) -> dict[str, F64]:
     """One episode under the DCS's PI; columns of `Dataset` without the indices."""
+    from models.historian import Operator, campaign_rng, logged  # noqa: PLC0415
+
+    history = recipe.behaviour.historian
+    rng = np.random.default_rng(seed)
+    if history is None:
+        return _columns(recipe, _run(recipe, scenario, rng, rng, None))
+    tuning_rng = campaign_rng(recipe.seed, number // history.campaign_episodes)
+    operator_rng, log_rng = (np.random.default_rng(child) for child in seed.spawn(2))
+    operator = Operator(history, recipe, operator_rng)
+    columns = _columns(recipe, _run(recipe, scenario, rng, tuning_rng, operator))
+    return logged(columns, recipe, history, log_rng)
+
+
+Row = tuple["F64", "F64", float, float]
+
+
+def _run(
+    recipe: Recipe,
+    scenario: str,
+    rng: np.random.Generator,
+    tuning_rng: np.random.Generator,
+    operator: Operator | None,
+) -> list[Row]:
+    """Observation, mean MVs, peak and time of every sample of one episode."""
     import gymnasium  # noqa: PLC0415
 
     import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
     from plant_sim.regulatory import sample_published  # noqa: PLC0415
 
     source, behaviour = recipe.source, recipe.behaviour
-    rng = np.random.default_rng(seed)
-    env = gymnasium.make(
+    env: Any = gymnasium.make(
         source.environment,
         scenario=scenario,
         sample_time_s=source.sample_time_s,
@@ -135,12 +193,12 @@ def _episode(recipe: Recipe, scenario: str, seed: np.random.SeedSequence) -> dic
         mismatch=behaviour.mismatch,
     ).unwrapped
     options = {
-        "tuning": sample_published(rng, random_bias=behaviour.random_bias),
+        "tuning": sample_published(tuning_rng, random_bias=behaviour.random_bias),
         "override_on_K": behaviour.override_on_K,
         "override_off_K": behaviour.override_off_K,
     }
     seen, info = env.reset(seed=int(rng.integers(2**31)), options=options)
-    rows = [(seen, info["actual"], info["peak_T"])]
+    rows = [(seen, info["actual"], info["peak_T"], info["time_s"])]
     hold = max(1, round(behaviour.dither_hold_s / source.sample_time_s))
     size = np.array(behaviour.dither)
     offset = np.zeros_like(size)
@@ -148,19 +206,27 @@ def _episode(recipe: Recipe, scenario: str, seed: np.random.SeedSequence) -> dic
     while not done:
         if (len(rows) - 1) % hold == 0:
             offset = rng.uniform(-size, size)
-        seen, _, tripped, over, info = env.step_regulatory(bias_offset=offset)  # type: ignore[attr-defined]
-        rows.append((seen, info["mean_actual"], info["peak_T"]))
+        act = {} if operator is None else operator.act(env, rows[-1][0], info)
+        seen, _, tripped, over, info = env.step_regulatory(bias_offset=offset, **act)
+        rows.append((seen, info["mean_actual"], info["peak_T"], info["time_s"]))
         done = tripped or over
-    return _columns(recipe, rows)
+    return rows
 
 
-def _columns(recipe: Recipe, rows: list[tuple[F64, F64, float]]) -> dict[str, F64]:
+def _columns(recipe: Recipe, rows: list[Row]) -> dict[str, F64]:
     seen = np.array([row[0] for row in rows], dtype=np.float64)
     at = recipe.source.observation
     return {
+        "time_s": np.array([row[3] for row in rows], dtype=np.float64),
         "cv": seen[:, [at[cv.name] for cv in recipe.cvs]],
         "sp": seen[:, [recipe.source.setpoints[cv.name] for cv in recipe.cvs]],
         "mv": np.array([row[1] for row in rows], dtype=np.float64),
         "dv": seen[:, [at[dv.name] for dv in recipe.dvs]],
         "peak": np.array([row[2] for row in rows], dtype=np.float64),
     }
+
+
+def _runs(number: I64) -> list[tuple[int, int]]:
+    """First and one-past-last row of each stretch of equal numbers."""
+    cuts = np.flatnonzero(np.diff(number)) + 1
+    return list(pairwise([0, *cuts.tolist(), len(number)]))

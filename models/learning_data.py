@@ -132,7 +132,7 @@ def _noise(recipe: Recipe, features: list[Feature]) -> tuple[F64, F64]:
 
 
 def _discounted(data: Dataset, cost: F64, recipe: Recipe) -> F64:
-    """Mean discounted tracking cost (M,) over the coming samples, within the episode."""
+    """Mean discounted tracking cost (M,) over the coming samples, within the segment."""
     total, weight = np.zeros_like(cost), np.zeros_like(cost)
     for begin, end in data.bounds():
         for lag in range(1, recipe.scalar.target_steps + 1):

@@ -1,6 +1,7 @@
 """A training recipe: which plant, which data, which networks, which tuning; one TOML file.
 
-The shipped recipes lie in `models/recipes/`. Everything that is particular to one plant is
+The shipped recipes lie in `models/recipes/`. A recipe may say `extends = "NAME"` and hold only
+what differs. Everything that is particular to one plant is
 here and in the plant's own environment; the code of `models` reads names and numbers only.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.bundle import Controlled, Finite, NonNegative, Positive, Share, Signal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Count = Annotated[int, Field(ge=1)]
+RECIPES = Path(__file__).parent / "recipes"
 
 
 class RecipeError(Exception):
@@ -47,14 +49,42 @@ class Source(Frozen):
     state: list[str]
 
 
+class Historian(Frozen):
+    """What a plant in operation adds to its PI, and what its historian keeps of it.
+
+    `campaign_episodes`: episodes of each scenario that run with one tuning. `setpoints`: corners
+    [CV units] of the region from which operators draw a setpoint every `setpoint_hours` on
+    average. `manual_hours`: mean time between manual periods, `manual_length_h`: shortest and
+    longest of them, `manual_move_h`: mean time between the operator's moves in one,
+    `manual_step`: largest of these moves, `manual_reach`: largest distance from the output
+    at which the loop was taken [MV units]. `resolution`: step of the log by tag [its unit].
+    `gap_hours`: mean time between gaps in the log, `gap_length_h`: their mean length.
+    """
+
+    campaign_episodes: Count
+    setpoints: Annotated[list[list[Finite]], Field(min_length=1)]
+    setpoint_hours: Positive
+    manual_hours: Positive
+    manual_length_h: tuple[Positive, Positive]
+    manual_move_h: Positive
+    manual_step: list[NonNegative]
+    manual_reach: list[NonNegative]
+    resolution: dict[str, Positive]
+    gap_hours: Positive
+    gap_length_h: Positive
+
+
 class Behaviour(Frozen):
     """How the historical data come about: a PI with random tunings, and what is added to it.
 
     `override_on_K`, `override_off_K`: the DCS's high-temperature override in the data.
     `dither`: size of the uniform steps added to each output [MV units], held `dither_hold_s`.
     `random_bias`: the PI's bias (its first output) is drawn as well.
+    `variant` names the kind: `mild_dither`; `published_pi`, the PI alone as arXiv 2507.22640 has
+    it; `historian`, the record of a plant in operation, see `Historian`.
     """
 
+    variant: Literal["mild_dither", "published_pi", "historian"]
     episodes_per_scenario: Count
     override_on_K: Positive
     override_off_K: Positive
@@ -63,6 +93,16 @@ class Behaviour(Frozen):
     random_bias: bool
     noise: bool
     mismatch: bool
+    historian: Historian | None = None
+
+    @model_validator(mode="after")
+    def _is_what_it_is_called(self) -> Self:
+        added = any(self.dither) or self.random_bias
+        if self.variant == "published_pi" and added:
+            raise ValueError("variant published_pi: allowed: dither 0, random_bias false")
+        if (self.variant == "historian") != (self.historian is not None):
+            raise ValueError("[behaviour.historian] belongs to variant historian, and only there")
+        return self
 
 
 class FeatureRecipe(Frozen):
@@ -141,6 +181,9 @@ class ScalarRecipe(Frozen):
     descent_steps: Count
     descent_rate: Positive
     trust_radius: Positive | None = None
+    gap_absolute: Positive
+    gap_relative: NonNegative
+    max_iterations: Count
 
 
 class EnvelopeRecipe(Frozen):
@@ -156,9 +199,10 @@ class EnvelopeRecipe(Frozen):
 
 
 class Recipe(Frozen):
-    """One training run, whole."""
+    """One training run, whole. `description`: one line for the list of recipes."""
 
     name: str
+    description: str = ""
     version: str
     seed: int
     source: Source
@@ -174,22 +218,14 @@ class Recipe(Frozen):
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that ship."""
-    return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.toml"))
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def load_recipe(name_or_path: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by path; raise RecipeError."""
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = Path(__file__).parent / "recipes" / f"{name_or_path}.toml"
-    if not path.is_file():
-        raise RecipeError(
-            f"{path}: no such recipe; give a .toml file or one of {', '.join(shipped_recipes())}"
-        )
+    path = _path(name_or_path)
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+        return Recipe.model_validate(_whole(path, ()))
     except ValidationError as error:
         # A key that is not known explains the one that is then missing.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -199,6 +235,51 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise RecipeError(
             f"{path}: {key}: {first['msg']} (received {str(first.get('input'))[:80]!r}){extra}"
         ) from error
+
+
+def _path(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    return path if path.suffix == ".toml" else RECIPES / f"{name_or_path}.toml"
+
+
+def _whole(path: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+    """The keys of a recipe over those of the one it extends."""
+    if path.resolve() in heirs:
+        raise RecipeError(f"{path}: extends: the recipe extends itself; name another one")
+    if not path.is_file():
+        raise RecipeError(
+            f"{path}: no such recipe; give a .toml file or one of {', '.join(shipped_recipes())}"
+        )
+    try:
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    base = keys.pop("extends", None)
+    if base is None:
+        return keys
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: extends: received {base!r}; allowed: a name or a .toml file")
+    # A file is looked for beside the recipe that names it.
+    under = _path(base) if not base.endswith(".toml") else path.parent / base
+    merged: dict[str, Any] = _merged(_whole(under, (*heirs, path.resolve())), keys)
+    return merged
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Tables are merged key by key, lists of named tables name by name; else `over` stands."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return base | {key: _merged(base.get(key), value) for key, value in over.items()}
+    if _all_named(base) and _all_named(over):
+        change = {item["name"]: item for item in over}
+        kept = [_merged(item, change.pop(item["name"], {})) for item in base]
+        return [*kept, *change.values()]
+    return over
+
+
+def _all_named(items: Any) -> bool:
+    return isinstance(items, list) and all(
+        isinstance(item, dict) and "name" in item for item in items
+    )
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:

@@ -203,16 +203,18 @@ def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, 
 
 def _dataset_facts(recipe: Recipe, data: Dataset) -> dict[str, str | int | float | bool | None]:
     ceilings = [cv.high for cv in recipe.cvs if cv.safe_high is not None]
-    hot = [data.peak[a:b].max() > ceilings[0] for a, b in data.bounds()] if ceilings else []
+    runs = data.episodes()
+    hot = [data.peak[a:b].max() > ceilings[0] for a, b in runs] if ceilings else []
     return {
         "sha256": data.digest(),
         "samples": len(data.episode),
-        "episodes": len(data.bounds()),
-        "episodes_above_limit": sum(hot),
+        "episodes": len(runs),
+        "segments": len(data.bounds()),
+        "episodes_above_limit": int(sum(hot)),
         "environment": recipe.source.environment,
         "hours": recipe.source.hours,
         **{
-            key: json.dumps(value) if isinstance(value, list) else value
+            key: json.dumps(value) if isinstance(value, list | dict) else value
             for key, value in recipe.behaviour.model_dump(mode="json").items()
         },
     }

@@ -77,8 +77,14 @@ def filtered(want: FeatureRecipe, recipe: Recipe, data: Dataset) -> F64:
     keep = np.exp(-recipe.source.sample_time_s / (want.time_constant_s or np.inf))
     out = np.empty_like(source)
     for begin, end in data.bounds():
-        scenario = recipe.source.scenarios[int(data.scenario[begin])]
-        first = want.start.get(scenario, float(source[begin]))
+        if data.starts_episode(begin):
+            first = want.start.get(data.scenario_name(begin, recipe), float(source[begin]))
+        else:
+            # Across a gap the filter runs on; the tag lay between its values on either side.
+            elapsed = data.time_s[begin] - data.time_s[begin - 1]
+            since = np.exp(-elapsed / (want.time_constant_s or np.inf))
+            middle = 0.5 * (source[begin - 1] + source[begin])
+            first = float(since * out[begin - 1] + (1.0 - since) * middle)
         out[begin] = first
         rest, _ = lfilter([1.0 - keep], [1.0, -keep], source[begin + 1 : end], zi=[keep * first])
         out[begin + 1 : end] = rest
@@ -98,7 +104,7 @@ def _fit_initial(names: list[str], seen: F64, column: F64) -> Initial:
 
 
 def increments(data: Dataset, scale: F64) -> F64:
-    """Scaled move from each sample to the next (M, n_mv), cut to [-1, 1]; 0 at an episode's end."""
+    """Scaled move from each sample to the next (M, n_mv), cut to [-1, 1]; 0 at a segment's end."""
     step = np.zeros_like(data.mv)
     step[:-1] = data.mv[1:] - data.mv[:-1]
     step[_last_rows(data)] = 0.0
@@ -109,7 +115,7 @@ def increments(data: Dataset, scale: F64) -> F64:
 def increment_scale(data: Dataset, quantile: float) -> F64:
     """The increment (n_mv,) that is 1.0 for the policy: a high quantile of the data's."""
     step = np.abs(np.diff(data.mv, axis=0))
-    inside = np.diff(data.episode) == 0
+    inside = np.diff(data.segment) == 0
     high: F64 = np.quantile(step[inside], quantile, axis=0)
     return np.maximum(high, 1e-6)
 
@@ -122,7 +128,7 @@ def tracking_cost(data: Dataset, recipe: Recipe) -> F64:
 
 
 def has_next(data: Dataset) -> NDArray[np.bool_]:
-    """Rows (M,) that are followed by a row of the same episode."""
+    """Rows (M,) that are followed by the next sample of the same segment."""
     follow = np.ones(len(data.episode), dtype=bool)
     follow[_last_rows(data)] = False
     return follow
@@ -136,7 +142,7 @@ def _last_rows(data: Dataset) -> list[int]:
 class SequenceTargets:
     """What the sequence model learns from.
 
-    rows: (K,) rows with at least the first horizon inside their episode. reach: (K,) how many
+    rows: (K,) rows with at least the first horizon inside their segment. reach: (K,) how many
     horizons are. moves: (K, n_blocks, n_mv) block means as scaled deviations from the move in
     force. change: (K, n_blocks, n_cv) scaled change of the CVs, 0 beyond the reach.
     """
@@ -148,7 +154,7 @@ class SequenceTargets:
 
 
 def sequence_targets(data: Dataset, recipe: Recipe) -> SequenceTargets:
-    """Cut every episode into overlapping horizons."""
+    """Cut every segment into overlapping horizons; none reaches across a gap."""
     ends = np.array(horizon_ends(list(recipe.cost.blocks)))
     starts = np.concatenate(([0], ends[:-1]))
     half = np.array([(mv.high - mv.low) / 2.0 for mv in recipe.mvs])

@@ -117,9 +117,26 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
         remote = (LoopMode.RCAS, LoopMode.RCAS)
         return self._sample(LoopCommand(mode=remote, setpoint=self._setpoint, target=target))
 
-    def step_regulatory(self, bias_offset: ArrayLike = (0.0, 0.0)) -> Step:
-        """Let the DCS's PI act for one sample, with `bias_offset` (2,) added to its outputs."""
-        return self._sample(LoopCommand(setpoint=self._setpoint, bias_offset=bias_offset))
+    def step_regulatory(
+        self, bias_offset: ArrayLike = (0.0, 0.0), manual: ArrayLike = (np.nan, np.nan)
+    ) -> Step:
+        """Let the DCS's PI act for one sample, with `bias_offset` (2,) added to its outputs.
+
+        manual (2,): output of a loop that an operator has in MAN [kg/h, K]; nan leaves the loop
+        to its PI, which takes over without a bump.
+        """
+        output = np.asarray(manual, dtype=np.float64)
+        if output.shape != (2,) or np.isinf(output).any():
+            raise ValueError(f"manual: {output.tolist()}; allowed: two numbers, nan for the PI")
+        feed, coolant = (LoopMode.AUTO if np.isnan(u) else LoopMode.MAN for u in output)
+        command = LoopCommand(
+            mode=(feed, coolant), setpoint=self._setpoint, output=output, bias_offset=bias_offset
+        )
+        return self._sample(command)
+
+    def change_setpoint(self, setpoint: ArrayLike) -> None:
+        """Give the loops another setpoint (2,) [kg/m3, K] from the next sample on."""
+        self._setpoint = self._checked_setpoint(setpoint)
 
     def _sample(self, command: LoopCommand) -> Step:
         plant = self.plant

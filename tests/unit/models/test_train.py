@@ -26,6 +26,8 @@ def test_the_bundle_loads_and_names_its_data(trained):
     runtime = Runtime.load(at / "out")
     assert runtime.manifest == manifest
     assert manifest.dataset["episodes"] == 6
+    assert manifest.dataset["variant"] == "mild_dither"
+    assert manifest.dataset["episodes_above_limit"] == 0
     assert manifest.dataset["override_on_K"] == 358.0
     assert manifest.dataset["dither"] == "[0.1, 0.75]"
     assert "# polymer-cstr" in (at / "out" / "README.md").read_text()
@@ -112,8 +114,47 @@ def test_data_that_never_rest_are_refused_with_the_way_out(small_recipe, small_d
 
 
 def test_the_shipped_recipe_is_listed_and_loads():
-    assert shipped_recipes() == ["polymer-cstr"]
-    assert load_recipe("polymer-cstr").name == "polymer-cstr"
+    assert "polymer-cstr" in shipped_recipes()
+    for name in shipped_recipes():
+        assert load_recipe(name).name == name
+        assert load_recipe(name).description
+
+
+def test_the_recipes_are_listed_with_a_line_each():
+    result = CliRunner().invoke(app, ["recipes"])
+    assert result.exit_code == 0
+    assert "polymer-cstr-historian" in result.output
+    assert "published tunings" in result.output
+
+
+def test_a_recipe_holds_only_what_differs_from_the_one_it_extends(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "polymer-cstr"\nname = "mine"\n[policy]\nsteps = 7\n'
+        '[[cvs]]\nname = "Temperature"\nweight = 9.0\n'
+    )
+    mine, base = load_recipe(str(path)), load_recipe("polymer-cstr")
+    assert (mine.name, mine.policy.steps) == ("mine", 7)
+    assert mine.policy.batch == base.policy.batch
+    assert mine.cvs[0] == base.cvs[0]
+    assert mine.cvs[1] == base.cvs[1].model_copy(update={"weight": 9.0})
+    heir = tmp_path / "heir.toml"
+    heir.write_text('extends = "mine.toml"\nname = "heir"\n')
+    assert load_recipe(str(heir)).policy == mine.policy
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "mine.toml"\n')
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe(str(path))
+
+
+def test_a_published_recipe_with_dither_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "polymer-cstr"\n[behaviour]\nvariant = "published_pi"\n')
+    with pytest.raises(RecipeError, match="variant published_pi"):
+        load_recipe(str(path))
 
 
 @pytest.mark.parametrize(

@@ -246,3 +246,26 @@ def test_a_sample_takes_well_under_200_microseconds():
     action = np.array([1.5, 341.0])
     best = min(timeit.repeat(lambda: env.step(action), repeat=20, number=20)) / 20
     assert best < 200e-6
+
+
+def test_a_loop_in_manual_keeps_the_operators_output_and_returns_without_a_bump():
+    env = gymnasium.make("plant_sim/PolymerCSTR-v0", scenario="grade_up").unwrapped
+    _, start = env.reset(seed=1)
+    feed = float(start["actual"][0]) - 0.1
+    *_, info = env.step_regulatory(manual=(feed, np.nan))
+    assert info["mean_actual"][0] == pytest.approx(feed)
+    assert info["mean_actual"][1] != start["actual"][1]
+    *_, after = env.step_regulatory()
+    assert after["mean_actual"][0] == pytest.approx(feed, abs=0.1)
+    with pytest.raises(ValueError, match="manual"):
+        env.step_regulatory(manual=(np.inf, 340.0))
+
+
+def test_a_setpoint_changes_within_an_episode():
+    env = gymnasium.make("plant_sim/PolymerCSTR-v0", scenario="grade_up").unwrapped
+    env.reset(seed=1)
+    env.change_setpoint((90.0, 348.0))
+    seen, *_ = env.step_regulatory()
+    assert seen[3:5].tolist() == [90.0, 348.0]
+    with pytest.raises(ValueError, match="setpoint"):
+        env.change_setpoint((90.0, 900.0))
