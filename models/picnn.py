@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from models.recipe import CostRecipe, ScalarRecipe
 
 
+# torch rounds softplus(x) to x from x = 20 on, a jump of 2e-9 that is not convex; from 50 on it
+# is below double precision.
+_EXACT = 50.0
+
+
 class ScalarPicnn(nn.Module):
     """Cost c(s, a) >= 0, convex in a.
 
@@ -60,10 +65,24 @@ class ScalarPicnn(nn.Module):
             if i > 0:
                 gate = functional.relu(self.z_gate[i - 1](u))
                 total = total + functional.linear(z * gate, functional.softplus(self.z_raw[i]))
-            z = functional.softplus(total)
+            z = functional.softplus(total, threshold=_EXACT)
             if i < last:
                 u = functional.silu(self.state[i](u))
         return z.squeeze(-1)
+
+    def tensors(self, prefix: str) -> dict[str, NDArray[np.float64]]:
+        """Weights under the names that `models.scalar.ScalarModel` reads."""
+        parts = {"state": self.state, "a_gate": self.a_gate, "u_path": self.u_path}
+        parts |= {"z_gate": self.z_gate, "a_path": self.a_path}
+        named = {
+            f"{prefix}.{part}.{key}": as_array(value)
+            for part, modules in parts.items()
+            for key, value in modules.state_dict().items()
+        }
+        for i, raw in enumerate(self.z_raw):
+            if i > 0:
+                named[f"{prefix}.z.{i}"] = as_array(functional.softplus(raw))
+        return named
 
     def correct(
         self, features: Tensor, action: Tensor, *, steps: int, rate: float, radius: float | None
