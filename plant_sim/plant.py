@@ -155,6 +155,11 @@ class Plant:
         return self.start.setpoint.copy()
 
     @property
+    def parameter_rows(self) -> F64:
+        """Reactor parameters (2, 6) before and after the disturbance, as `Parameters.array`."""
+        return self._p.copy()
+
+    @property
     def pi_output_integral(self) -> F64:
         """Integral part of the PI outputs (2,) [kg/h, K]."""
         return self._integral.copy()
