@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+BASELINES = "baselines.safetensors"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -142,6 +143,34 @@ class SequenceCost(Frozen):
     max_iterations: Annotated[int, Field(ge=1, le=1000)]
 
 
+class ScalarCost(Frozen):
+    """The scalar PICNN c(s, a) of the paper and how an action descends it; see `models.scalar`.
+
+    a: scaled increments of the policy. `descent_steps`, `descent_rate`: the truncated projected
+    gradient descent. `trust_radius`: largest distance of each component from the policy's
+    (null: none). `gap_absolute`, `gap_relative`, `max_iterations`: of the certified minimiser.
+    """
+
+    features: list[Feature]
+    layers: Annotated[int, Field(ge=1)]
+    descent_steps: Annotated[int, Field(ge=1)]
+    descent_rate: Positive
+    trust_radius: Positive | None
+    gap_absolute: Positive
+    gap_relative: NonNegative
+    max_iterations: Annotated[int, Field(ge=1, le=1000)]
+
+
+class Baselines(Frozen):
+    """What the evaluation compares with, in `baselines.safetensors`; the controller reads none.
+
+    `policies`: by algorithm, networks `policy.<algorithm>.net`.
+    """
+
+    policies: dict[str, Policy]
+    scalar: ScalarCost
+
+
 class HalfPlane(Frozen):
     """One side of the setpoint envelope: sum normal_i * sp_i <= limit."""
 
@@ -164,6 +193,7 @@ class Manifest(Frozen):
     setpoint_envelope: list[HalfPlane]
     policy: Policy
     cost: SequenceCost
+    baselines: Baselines | None = None
     dataset: dict[str, str | int | float | bool | None]
     training: dict[str, str | int | float | bool | None]
     files: dict[str, str]
@@ -202,7 +232,11 @@ class Manifest(Frozen):
         cvs, mvs = {c.name for c in self.cvs}, {m.name for m in self.mvs}
         dvs = {d.name for d in self.dvs}
         allowed = {"value": cvs | dvs, "error": cvs, "move": mvs, "filter": cvs | dvs | mvs}
-        for feature in (*self.policy.features, *self.cost.features):
+        features = [*self.policy.features, *self.cost.features]
+        if self.baselines is not None:
+            features += self.baselines.scalar.features
+            features += [f for p in self.baselines.policies.values() for f in p.features]
+        for feature in features:
             if feature.source not in allowed[feature.kind]:
                 raise ValueError(
                     f"feature of kind {feature.kind!r} reads {feature.source!r}, "
@@ -271,6 +305,8 @@ def load_manifest(directory: Path) -> Manifest:
 def _check_files(directory: Path, manifest: Manifest) -> None:
     if WEIGHTS not in manifest.files:
         raise BundleError(f"{directory / MANIFEST}: files: {WEIGHTS!r} is missing")
+    if manifest.baselines is not None and BASELINES not in manifest.files:
+        raise BundleError(f"{directory / MANIFEST}: files: {BASELINES!r} is missing")
     for name, digest in manifest.files.items():
         path = directory / name
         if path.parent != directory or not path.is_file():
@@ -282,20 +318,20 @@ def _check_files(directory: Path, manifest: Manifest) -> None:
             )
 
 
-def load_weights(directory: Path) -> dict[str, NDArray[np.float64]]:
+def load_weights(directory: Path, name: str = WEIGHTS) -> dict[str, NDArray[np.float64]]:
     """Read the weights as float64 arrays; raise BundleError if unreadable or not finite."""
     from safetensors import SafetensorError  # noqa: PLC0415  # keeps `import models.bundle` light
     from safetensors.numpy import load_file  # noqa: PLC0415
 
-    path = directory / WEIGHTS
+    path = directory / name
     try:
         raw = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); restore the bundle") from error
     weights = {name: np.asarray(value, dtype=np.float64) for name, value in raw.items()}
-    for name, value in weights.items():
+    for tensor, value in weights.items():
         if not np.all(np.isfinite(value)):
-            raise BundleError(f"{path}: {name}: holds values that are not finite; train again")
+            raise BundleError(f"{path}: {tensor}: holds values that are not finite; train again")
     return weights
 
 

@@ -52,9 +52,9 @@ class Policy(nn.Module):
         """Scaled increments (batch, n_mv)."""
         return torch.tanh(self.net(features))
 
-    def tensors(self) -> dict[str, NDArray[np.float64]]:
+    def tensors(self, prefix: str = "policy.net") -> dict[str, NDArray[np.float64]]:
         """Weights as a bundle holds them."""
-        return self.net.tensors("policy.net")
+        return self.net.tensors(prefix)
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from models.baseline_training import train_baselines
 from models.bc import BcTrainer
 from models.bundle import (
+    BASELINES,
     WEIGHTS,
+    Baselines,
     Manifest,
     Policy,
     SequenceCost,
@@ -61,8 +64,10 @@ class Trained:
     """The networks of one run and their last losses."""
 
     tensors: dict[str, NDArray[np.float64]]
+    baseline_tensors: dict[str, NDArray[np.float64]]
     policy: PolicyData
     cost: SequenceData
+    baselines: Baselines
     losses: dict[str, float]
 
 
@@ -126,7 +131,20 @@ def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> 
         trainer = SequenceTrainer(horizons, recipe.cost, recipe.seed, member)
         losses |= _fit(trainer, work, progress)
         tensors |= trainer.model.tensors(member)
-    return Trained(tensors=tensors, policy=transitions, cost=horizons, losses=losses)
+    extra = train_baselines(
+        recipe,
+        transitions,
+        {recipe.policy.algorithm: policy},
+        lambda trainer: _fit(trainer, work, progress),
+    )
+    return Trained(
+        tensors=tensors,
+        baseline_tensors=extra.tensors,
+        policy=transitions,
+        cost=horizons,
+        baselines=extra.section,
+        losses=losses | extra.losses,
+    )
 
 
 def _fit(trainer: Trainer, work: Path, progress: Progress) -> dict[str, float]:
@@ -146,12 +164,15 @@ def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) ->
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        single = {
-            name: value.astype("float32", order="C") for name, value in trained.tensors.items()
-        }
-        save_file(single, draft / WEIGHTS)
-        (draft / WEIGHTS).chmod(0o644)  # for whoever runs it, like the other files
-        manifest = _manifest(recipe, data, trained, {WEIGHTS: sha256(draft / WEIGHTS)})
+        files = {}
+        for name, tensors in (
+            (WEIGHTS, trained.tensors),
+            (BASELINES, trained.baseline_tensors),
+        ):
+            save_file({k: v.astype("float32", order="C") for k, v in tensors.items()}, draft / name)
+            (draft / name).chmod(0o644)  # for whoever runs it, like the other files
+            files[name] = sha256(draft / name)
+        manifest = _manifest(recipe, data, trained, files)
         (draft / "README.md").write_text(model_card(manifest), encoding="utf-8")
         write_manifest(draft, manifest)
         load_manifest(draft)
@@ -190,6 +211,7 @@ def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, 
             horizon_weights=[rounded(w) for w in weights],
             **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
         ),
+        baselines=trained.baselines,
         dataset=_dataset_facts(recipe, data),
         training={
             "seed": recipe.seed,

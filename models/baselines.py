@@ -1,0 +1,182 @@
+"""Pilots of the paper's controllers: a policy, with or without the scalar PICNN behind it.
+
+`bc`, `iql`: the policy alone. `bc_plus`, `iql_plus`: corrected by truncated projected gradient
+descent, as published. `bc_plus_certified`, `iql_plus_certified`: corrected to the certified
+minimum inside the same trust radius.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from models.baseline_training import SCALAR, policy_prefix
+from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
+from models.features import FeatureMap, ProcessSample, values
+from models.forward import mlp_from
+from models.scalar import ScalarModel, descend, minimise, trust_box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.recipe import Source
+
+    F64 = NDArray[np.float64]
+
+Correction = Literal["none", "descent", "certified"]
+_CODE = 1  # part of every digest; raise it when the moves change for the same weights
+
+
+class Loaded:
+    """The baselines of one bundle, ready to be asked."""
+
+    def __init__(self, directory: Path) -> None:
+        """Read them; raise BundleError for a bundle that has none, or damaged ones."""
+        self.manifest, self.section = baselines_of(directory)
+        tensors = load_weights(directory, BASELINES)
+        n_mv = len(self.manifest.mvs)
+        self.policies = {
+            name: mlp_from(
+                tensors,
+                policy_prefix(name),
+                layers=policy.layers,
+                n_in=len(policy.features),
+                n_out=n_mv,
+            )
+            for name, policy in self.section.policies.items()
+        }
+        scalar = self.section.scalar
+        self.scalar = ScalarModel(
+            tensors, SCALAR, layers=scalar.layers, n_features=len(scalar.features), n_mv=n_mv
+        )
+
+
+def baselines_of(directory: Path) -> tuple[Manifest, Baselines]:
+    """Manifest and baselines section of a bundle; raise BundleError where it has none."""
+    manifest = load_manifest(directory)
+    if manifest.baselines is None:
+        raise BundleError(
+            f"{directory}: holds no baselines; train the bundle again with `trimtab-models train`"
+        )
+    return manifest, manifest.baselines
+
+
+@functools.cache
+def loaded(directory: str) -> Loaded:
+    """Baselines of a bundle, read once a process."""
+    return Loaded(Path(directory))
+
+
+@dataclass(kw_only=True)
+class PolicyPilot:
+    """A policy and its correction. `trust_radius`: instead of the manifest's, where given."""
+
+    name: str
+    bundle: str
+    source: Source
+    policy: str
+    correction: Correction = "none"
+    trust_radius: float | None = None
+    _filters: F64 | None = field(default=None, init=False, repr=False)
+    _time_s: float = field(default=0.0, init=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over weights, figures and options."""
+        manifest, section = baselines_of(Path(self.bundle))
+        parts = {
+            "code": _CODE,
+            "weights": manifest.files[BASELINES],
+            "section": section.model_dump(mode="json"),
+            "source": self.source.model_dump(mode="json"),
+            "options": [self.policy, self.correction, self.trust_radius],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def reset_options(self) -> dict[str, Any]:
+        """Options of the environment's reset: none."""
+        return {}
+
+    def begin(self, env: object, seen: F64, info: dict[str, Any]) -> None:  # noqa: ARG002
+        """Forget the last episode."""
+        self._filters = None
+
+    def decide(self, seen: F64, info: dict[str, Any]) -> F64:
+        """Targets (n_mv,) [MV units] for the next sample."""
+        models = loaded(self.bundle)
+        sample = sample_of(models.manifest, self.source, seen, info)
+        policy = models.section.policies[self.policy]
+        features = self._features(FeatureMap(policy.features, models.manifest), sample)
+        action = np.tanh(models.policies[self.policy](features))
+        action = self._corrected(models, features, action)
+        low = np.array([mv.low for mv in models.manifest.mvs])
+        high = np.array([mv.high for mv in models.manifest.mvs])
+        target: F64 = np.clip(sample.mv + action * policy.increment_scale, low, high)
+        return target
+
+    def _features(self, compiled: FeatureMap, sample: ProcessSample) -> F64:
+        now = values(sample)
+        if self._filters is None:
+            self._filters = compiled.start_filters(now)
+        else:
+            elapsed = sample.plant_time_s - self._time_s
+            self._filters = compiled.step_filters(self._filters, now, elapsed)
+        self._time_s = sample.plant_time_s
+        return compiled.vector(now, sample.sp - sample.cv, self._filters)
+
+    def _corrected(self, models: Loaded, features: F64, action: F64) -> F64:
+        figures = models.section.scalar
+        radius = figures.trust_radius if self.trust_radius is None else self.trust_radius
+        if self.correction == "none":
+            return action
+        cost = models.scalar.at(features)
+        if self.correction == "descent":
+            steps, rate = figures.descent_steps, figures.descent_rate
+            return descend(cost, action, steps=steps, rate=rate, radius=radius)
+        low, high = trust_box(action, radius)
+        found = minimise(
+            cost,
+            action,
+            low,
+            high,
+            gap_absolute=figures.gap_absolute,
+            gap_relative=figures.gap_relative,
+            max_iterations=figures.max_iterations,
+        )
+        tolerance = figures.gap_absolute + figures.gap_relative * abs(found.cost)
+        return found.action if found.gap <= tolerance else action
+
+
+def sample_of(manifest: Manifest, source: Source, seen: F64, info: dict[str, Any]) -> ProcessSample:
+    """One sample of the environment in the order and the units of the manifest."""
+    at = source.observation
+    return ProcessSample(
+        plant_time_s=float(info["time_s"]),
+        cv=seen[[at[cv.name] for cv in manifest.cvs]],
+        sp=seen[[source.setpoints[cv.name] for cv in manifest.cvs]],
+        mv=np.asarray(info["actual"], dtype=np.float64),
+        dv=seen[[at[dv.name] for dv in manifest.dvs]],
+    )
+
+
+def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:
+    """All pilots of a bundle's baselines."""
+    corrections: dict[str, Correction] = {"": "none", "_plus": "descent"}
+    corrections["_plus_certified"] = "certified"
+    return [
+        PolicyPilot(
+            name=policy + ending,
+            bundle=str(bundle),
+            source=source,
+            policy=policy,
+            correction=correction,
+        )
+        for policy in baselines_of(bundle)[1].policies
+        for ending, correction in corrections.items()
+    ]
