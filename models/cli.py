@@ -83,12 +83,17 @@ def train(
         Path | None,
         typer.Option(help="The finished bundle; default: bundle inside --work."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own history, .parquet or .csv, instead of the environment's."),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
 ) -> None:
     """Make the data, train policy and cost, and write a bundle.
 
     An interrupted run goes on where it was: give the same recipe, seed and --work again.
     """
+    from models.data_checks import DataRefused  # noqa: PLC0415
     from models.loop import Diverged  # noqa: PLC0415
     from models.recipe import RecipeError, load_recipe  # noqa: PLC0415
     from models.train import train as run  # noqa: PLC0415
@@ -97,16 +102,55 @@ def train(
         chosen = load_recipe(recipe)
         if seed is not None:
             chosen = chosen.model_copy(update={"seed": seed})
-        at = work or Path("work") / f"{chosen.name}-{chosen.seed}"
+        origin = "" if data is None else f"-{data.stem}"
+        at = work or Path("work") / f"{chosen.name}{origin}-{chosen.seed}"
         with ProgressBar() as bar:
-            manifest = run(chosen, at, out or at / "bundle", jobs=jobs, progress=bar)
+            manifest = run(chosen, at, out or at / "bundle", jobs=jobs, progress=bar, own_file=data)
     except (RecipeError, Diverged) as error:
         _say(str(error))
         raise typer.Exit(EXIT_CONFIGURATION) from error
+    except DataRefused as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_ARTEFACT) from error
     except KeyboardInterrupt as interrupt:
         _say("interrupted; the same command goes on from here")
         raise typer.Exit(130) from interrupt
+    for found in manifest.data_checks:
+        _say(f"data: {found.column}: {found.reason} ({found.figure}); {found.advice}")
     Console().print(f"wrote {out or at / 'bundle'}: {manifest.name} {manifest.version}")
+
+
+@app.command()
+def check_data(
+    recipe: Annotated[
+        str, typer.Option(help="Name of a shipped recipe, or a .toml file.")
+    ] = "polymer-cstr",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own history, .parquet or .csv; default: the recipe's data."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
+) -> None:
+    """Tell whether data are fit to train on, with the reasons and figures; exit 3 if not."""
+    from models.data_checks import DataRefused  # noqa: PLC0415
+    from models.data_tables import tables  # noqa: PLC0415
+    from models.recipe import RecipeError, load_recipe  # noqa: PLC0415
+    from models.training_data import generated, own  # noqa: PLC0415
+
+    try:
+        chosen = load_recipe(recipe)
+        made = own(data, chosen) if data else generated(chosen, None, jobs=jobs)
+    except RecipeError as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    except DataRefused as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_ARTEFACT) from error
+    for table in tables(made.facts(chosen), made.report):
+        Console().print(table)
+    if made.report.refused:
+        _say(made.report.words())
+        raise typer.Exit(EXIT_ARTEFACT)
 
 
 @app.command()
@@ -118,7 +162,7 @@ def show(
     """Check a bundle as the controller would and print its card."""
     from rich.markdown import Markdown  # noqa: PLC0415
 
-    from models.bundle import BundleError, default_bundle  # noqa: PLC0415
+    from models.bundle import BundleError, bundle_sha256, default_bundle  # noqa: PLC0415
     from models.model_card import model_card  # noqa: PLC0415
     from models.runtime import Runtime  # noqa: PLC0415
 
@@ -128,6 +172,76 @@ def show(
         _say(str(error))
         raise typer.Exit(EXIT_ARTEFACT) from error
     Console().print(Markdown(model_card(runtime.manifest)))
+    typer.echo(f"bundle sha256 {bundle_sha256(bundle or default_bundle())}")
+
+
+@app.command()
+def evaluate(  # noqa: PLR0917  (typer reads options from parameters)
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(help="Directory of a bundle; one for each dataset seed. Default: shipped."),
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Suites of the recipe, separated by commas.")] = (
+        "nominal"
+    ),
+    starts: Annotated[int, typer.Option(min=1, help="Starts of every scenario.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts; 500 is for tuning.")] = 0,
+    sample_time: Annotated[
+        float | None, typer.Option(help="[s]; must be the bundle's, and is by default.")
+    ] = None,
+    controllers: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas; default: all.")
+    ] = None,
+    sweep: Annotated[
+        bool | None,
+        typer.Option(help="Every tie to the policy; default: unless --controllers is given."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="With the section [evaluation]; default: the bundle's.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 takes all cores.")] = -1,
+    cache: Annotated[
+        Path, typer.Option(help="Finished episodes; a rerun computes what is missing.")
+    ] = Path("work/evaluation"),
+    json: Annotated[Path, typer.Option(help="Where the result goes.")] = Path("out.json"),
+) -> None:
+    """Compare all controllers on the same starts and write rows, references and scores.
+
+    Score: 0 is the median of the published PI tunings, 100 the optimum with a perfect model.
+    """
+    from models.bundle import BundleError, default_bundle  # noqa: PLC0415
+    from models.evaluate import Plan, command  # noqa: PLC0415
+    from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.recipe import RecipeError  # noqa: PLC0415
+
+    plan = Plan(
+        bundles=bundle or [default_bundle()],
+        suites=_names(suite),
+        starts=starts,
+        seed=seed,
+        sample_time_s=sample_time,
+        controllers=None if controllers is None else _names(controllers),
+        sweep=sweep,
+        recipe=recipe,
+    )
+    try:
+        with ProgressBar() as bar:
+            shown = command(plan, cache, json, jobs=jobs, progress=bar)
+    except (EvaluationError, RecipeError) as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    except BundleError as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_ARTEFACT) from error
+    except KeyboardInterrupt as interrupt:
+        _say("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from interrupt
+    for part in shown:
+        Console().print(part)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @app.command()

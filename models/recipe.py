@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.bundle import Controlled, Finite, NonNegative, Positive, Share, Signal
+from models.evaluation.rules import EvaluationRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -214,6 +215,7 @@ class Recipe(Frozen):
     policy: PolicyRecipe
     cost: CostRecipe
     scalar: ScalarRecipe
+    evaluation: EvaluationRecipe | None = None
 
 
 def shipped_recipes() -> list[str]:

@@ -22,7 +22,7 @@ from models.prediction import CLOCK_JITTER_S, Memory, Tracker
 from models.sequence import Response, SequenceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -118,10 +118,20 @@ class _Scan:
 
 
 class Runtime:
-    """A loaded bundle: policy, cost and tracker."""
+    """A loaded bundle: policy, cost and tracker.
 
-    def __init__(self, manifest: Manifest, tensors: Mapping[str, F64]) -> None:
+    `policy_override` replaces the bundle's policy (evaluation only): sample -> move (n_mv,).
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        tensors: Mapping[str, F64],
+        *,
+        policy_override: Callable[[ProcessSample], F64] | None = None,
+    ) -> None:
         self.manifest = manifest
+        self._policy_override = policy_override
         self.model = SequenceModel(manifest, tensors)
         self.tracker = Tracker(manifest, self.model)
         policy = manifest.policy
@@ -151,6 +161,8 @@ class Runtime:
 
     def policy_move(self, memory: Memory, sample: ProcessSample) -> F64:
         """The policy's move (n_mv,) [MV units], cut to the range of the MVs."""
+        if self._policy_override is not None:
+            return self._policy_override(sample)
         estimated = replace(sample, cv=memory.estimate)
         features = self.tracker.policy_map.vector(
             values(estimated), sample.sp - memory.estimate, memory.policy_filters

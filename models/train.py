@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import platform
 import shutil
@@ -28,13 +27,14 @@ from models.bundle import (
     sha256,
     write_manifest,
 )
-from models.dataset import Dataset, generate
+from models.data_checks import DataRefused
 from models.iql import IqlTrainer
 from models.learning_data import PolicyData, SequenceData, policy_data, sequence_data
 from models.loop import Trainer, run
 from models.model_card import model_card
 from models.picnn import SequenceTrainer
 from models.recipe import Recipe, RecipeError
+from models.training_data import TrainingData, file_sha256, generated, own
 from models.transitions import envelope
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from models.dataset import Dataset
 
     class Progress(Protocol):
         """Where a run tells how far it is; a progress bar or nothing."""
@@ -71,29 +73,45 @@ class Trained:
     losses: dict[str, float]
 
 
-def train(recipe: Recipe, work: Path, out: Path, *, jobs: int, progress: Progress) -> Manifest:
+def train(
+    recipe: Recipe,
+    work: Path,
+    out: Path,
+    *,
+    jobs: int,
+    progress: Progress,
+    own_file: Path | None = None,
+) -> Manifest:
     """Run all stages that `work` does not hold yet and write the bundle to `out`.
+
+    `own_file`: a user's history instead of the recipe's environment, see `models.own_data`.
 
     The result is determined by the recipe (with its seed), the PyTorch version and the
     processor; it does not depend on `jobs` or on interruptions. Raises RecipeError if `work`
-    holds another recipe's run, and models.loop.Diverged.
+    holds another recipe's run, models.data_checks.DataRefused for data that are not fit to
+    train on, and models.loop.Diverged.
     """
     torch.set_num_threads(1)  # the same order of sums on every machine
     torch.use_deterministic_algorithms(mode=True)
-    _claim(recipe, work)
-    data = dataset(recipe, work, jobs=jobs, progress=progress)
-    trained = _networks(recipe, data, work, progress)
+    _claim(recipe, work, own_file)
+    data = _data(recipe, work, own_file, jobs=jobs, progress=progress)
+    if data.report.refused:
+        raise DataRefused(data.report.words())
+    trained = _networks(recipe, data.data, work, progress)
     return _write_bundle(recipe, data, trained, out)
 
 
-def dataset(recipe: Recipe, work: Path, *, jobs: int, progress: Progress) -> Dataset:
-    """The data of the recipe, made once and kept in `work`."""
-    path = work / "dataset.safetensors"
+def _data(
+    recipe: Recipe, work: Path, own_file: Path | None, *, jobs: int, progress: Progress
+) -> TrainingData:
+    """The user's data, or those of the recipe, made once and kept in `work`."""
+    if own_file is not None:
+        progress.stage("data", 1)
+        read = own(own_file, recipe)
+        progress.done(1, {})
+        return read
     total = recipe.behaviour.episodes_per_scenario * len(recipe.source.scenarios)
     progress.stage("data", total)
-    if path.exists():
-        progress.done(total, {})
-        return Dataset.load(path)
     made = 0
 
     def advance() -> None:
@@ -101,19 +119,23 @@ def dataset(recipe: Recipe, work: Path, *, jobs: int, progress: Progress) -> Dat
         made += 1
         progress.done(made, {})
 
-    data = generate(recipe, jobs=jobs, advance=advance)
-    data.save(path, recipe)
-    return data
+    made_data = generated(recipe, work / "dataset.safetensors", jobs=jobs, advance=advance)
+    progress.done(total, {})
+    return made_data
 
 
-def _claim(recipe: Recipe, work: Path) -> None:
-    """Bind a work directory to one recipe."""
+def _claim(recipe: Recipe, work: Path, own_file: Path | None) -> None:
+    """Bind a work directory to one recipe and one origin of the data."""
     work.mkdir(parents=True, exist_ok=True)
     path = work / "recipe.json"
-    text = json.dumps(recipe.model_dump(mode="json"), indent=1)
+    # How controllers are compared does not change what is trained.
+    run_of = recipe.model_dump(mode="json", exclude={"evaluation"})
+    if own_file is not None:
+        run_of["own_file_sha256"] = file_sha256(own_file)
+    text = json.dumps(run_of, indent=1)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise RecipeError(
-            f"{work}: holds the run of another recipe or seed; give another --work directory or "
+            f"{work}: holds the run of another recipe or seed or other data; give another --work directory or "
             "delete this one"
         )
     path.write_text(text, encoding="utf-8")
@@ -157,7 +179,7 @@ def _fit(trainer: Trainer, work: Path, progress: Progress) -> dict[str, float]:
     return {f"{trainer.name}.{key}": rounded(value, 5) for key, value in known.items()}
 
 
-def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) -> Manifest:
+def _write_bundle(recipe: Recipe, data: TrainingData, trained: Trained, out: Path) -> Manifest:
     """Write weights, card and manifest beside `out` and move them there in one step."""
     from safetensors.numpy import save_file  # noqa: PLC0415
 
@@ -185,20 +207,19 @@ def _write_bundle(recipe: Recipe, data: Dataset, trained: Trained, out: Path) ->
     return manifest
 
 
-def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, str]) -> Manifest:
+def _manifest(recipe: Recipe, data: TrainingData, trained: Trained, files: dict[str, str]) -> Manifest:
     cost = recipe.cost
     weights = [float(block) / sum(cost.blocks) for block in cost.blocks]
     weights[-1] *= cost.last_block_weight
     return Manifest(
         name=recipe.name,
         version=recipe.version,
-        created=dt.datetime.now(dt.UTC).date().isoformat(),
         sample_time_s=recipe.source.sample_time_s,
         max_gap_s=MAX_GAP_SAMPLES * recipe.source.sample_time_s,
         cvs=recipe.cvs,
         mvs=recipe.mvs,
         dvs=recipe.dvs,
-        setpoint_envelope=envelope(data, recipe),
+        setpoint_envelope=envelope(data.data, recipe),
         policy=Policy(
             algorithm=recipe.policy.algorithm,
             features=trained.policy.spec,
@@ -212,7 +233,8 @@ def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, 
             **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
         ),
         baselines=trained.baselines,
-        dataset=_dataset_facts(recipe, data),
+        dataset=data.facts(recipe),
+        data_checks=data.report.findings,
         training={
             "seed": recipe.seed,
             "torch": metadata.version("torch").split("+")[0],
@@ -221,22 +243,3 @@ def _manifest(recipe: Recipe, data: Dataset, trained: Trained, files: dict[str, 
         },
         files=files,
     )
-
-
-def _dataset_facts(recipe: Recipe, data: Dataset) -> dict[str, str | int | float | bool | None]:
-    ceilings = [cv.high for cv in recipe.cvs if cv.safe_high is not None]
-    runs = data.episodes()
-    hot = [data.peak[a:b].max() > ceilings[0] for a, b in runs] if ceilings else []
-    return {
-        "sha256": data.digest(),
-        "samples": len(data.episode),
-        "episodes": len(runs),
-        "segments": len(data.bounds()),
-        "episodes_above_limit": int(sum(hot)),
-        "environment": recipe.source.environment,
-        "hours": recipe.source.hours,
-        **{
-            key: json.dumps(value) if isinstance(value, list | dict) else value
-            for key, value in recipe.behaviour.model_dump(mode="json").items()
-        },
-    }

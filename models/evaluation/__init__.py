@@ -1,0 +1,1 @@
+"""The benchmark: every controller on the same starts, scored from PI to optimum."""

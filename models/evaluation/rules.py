@@ -1,0 +1,71 @@
+"""The section [evaluation] of a recipe: suites, columns, bands, yardsticks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.bundle import Finite, NonNegative, Positive
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Frozen(BaseModel):
+    """A part of the section: unchangeable, and no key that is not named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CaseRecipe(Frozen):
+    """One kind of episode of a suite: starts of `scenario`, a setpoint by CV instead of its own."""
+
+    name: str
+    scenario: str
+    setpoint: dict[str, Finite] | None = None
+
+
+class SuiteRecipe(Frozen):
+    """Switches of the environment, and the cases run under them (none given: every scenario)."""
+
+    name: str
+    environment: dict[str, bool] = {}
+    cases: list[CaseRecipe] = []
+
+
+class SweepRecipe(Frozen):
+    """Ties of the correction to the policy that are tried, in `suites` only (radius inf: none)."""
+
+    suites: list[str]
+    trust_radius: list[Annotated[float, Field(gt=0)]]
+    proximal: list[NonNegative]
+
+
+class EvaluationRecipe(Frozen):
+    """How controllers are compared.
+
+    `hours`: length of an episode by sample time [s]. `last_hours`: an offset is the mean error of
+    so many hours. `symbols`: short name of each CV, for the columns of the result.
+    `settle_share`, `settle_band`: half width of the band around a setpoint in which a CV counts
+    as settled, as a share of it or in its unit. `limits`: hard limit by CV, judged inside the
+    samples; the environment reports the peak as `peak_<symbol>`. `yardsticks`: module of the
+    controllers that know the plant; `needs`: package that one of them needs, by name.
+    `published`: how many published PI tunings are drawn, by `published_seed`; the best one is
+    chosen on `choice_starts` starts of `choice_seed` in `choice_suite`.
+    """
+
+    hours: dict[str, Positive]
+    last_hours: Positive
+    symbols: dict[str, str]
+    settle_share: dict[str, Positive] = {}
+    settle_band: dict[str, Positive] = {}
+    limits: dict[str, Finite] = {}
+    yardsticks: str | None = None
+    needs: dict[str, str] = {}
+    published: Count = 100
+    published_seed: int = 0
+    choice_suite: str
+    choice_seed: int
+    choice_starts: Count
+    suites: Annotated[list[SuiteRecipe], Field(min_length=1)]
+    sweep: SweepRecipe | None = None
