@@ -74,6 +74,7 @@ def train(
     recipe: Annotated[
         str, typer.Option(help="Name of a shipped recipe, or a .toml file.")
     ] = "polymer-cstr",
+    *,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     work: Annotated[
         Path | None,
@@ -176,7 +177,8 @@ def show(
 
 
 @app.command()
-def evaluate(  # noqa: PLR0917  (typer reads options from parameters)
+def evaluate(
+    *,
     bundle: Annotated[
         list[Path] | None,
         typer.Option(help="Directory of a bundle; one for each dataset seed. Default: shipped."),
@@ -210,8 +212,9 @@ def evaluate(  # noqa: PLR0917  (typer reads options from parameters)
     Score: 0 is the median of the published PI tunings, 100 the optimum with a perfect model.
     """
     from models.bundle import BundleError, default_bundle  # noqa: PLC0415
-    from models.evaluate import Plan, command  # noqa: PLC0415
+    from models.evaluate import command  # noqa: PLC0415
     from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.evaluation.plan import Plan  # noqa: PLC0415
     from models.recipe import RecipeError  # noqa: PLC0415
 
     plan = Plan(
@@ -236,8 +239,9 @@ def evaluate(  # noqa: PLR0917  (typer reads options from parameters)
     except KeyboardInterrupt as interrupt:
         _say("interrupted; the same command goes on from here")
         raise typer.Exit(130) from interrupt
+    console = Console(width=max(Console().width, 100))  # the widest table fits
     for part in shown:
-        Console().print(part)
+        console.print(part)
 
 
 def _names(text: str) -> list[str]:

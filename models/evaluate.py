@@ -15,16 +15,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.bundle import WEIGHTS, load_manifest
-from models.evaluation.bundle_pilots import SWEEP, dataset_seed, pilots_of
+from models.bundle import WEIGHTS
+from models.evaluation.bundle_pilots import dataset_seed
 from models.evaluation.campaign import Campaign, Job
 from models.evaluation.output import tables, write_result
-from models.evaluation.pilot import EvaluationError
+from models.evaluation.plan import (
+    FROM_BUNDLES,
+    Entry,
+    Plan,
+    bundle_entries,
+    common_setting,
+    manifests_of,
+    recipe_of,
+    wanted_names,
+)
 from models.evaluation.references import best_published, references
-from models.evaluation.suites import cases_of, nearest, setting_of, start_seeds
+from models.evaluation.suites import cases_of, start_seeds
 from models.evaluation.summary import cells_of, complete_row, reference_rows, worst_of
 from models.evaluation.yardsticks import NAMES, PI_BEST, PI_MEDIAN, yardsticks_of
-from models.recipe import load_recipe, shipped_recipes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,42 +43,11 @@ if TYPE_CHECKING:
     from models.evaluation.references import Reference
     from models.evaluation.suites import Case, Setting
     from models.evaluation.yardsticks import Yardsticks
-    from models.recipe import Recipe
 
-FROM_BUNDLES = (
-    "bc",
-    "iql",
-    "bc_plus",
-    "iql_plus",
-    "iql_plus_certified",
-    "held_action",
-    "sequence",
-    "sequence_removed",
-    "sequence_random",
-)
 CHOICE_OF_BEST = (
     "highest mean over the scenarios of (sum R - sum R_median) / |sum R_median|, on starts of "
     "another seed"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to compare.
-
-    sample_time_s: None takes the bundles'. controllers: None takes all there are. sweep: None
-    takes the sweep where no controllers are named. hours: None takes the recipe's.
-    """
-
-    bundles: list[Path]
-    suites: list[str]
-    starts: int
-    seed: int
-    sample_time_s: float | None = None
-    controllers: list[str] | None = None
-    sweep: bool | None = None
-    recipe: str | None = None
-    hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,39 +60,29 @@ class Ground:
     references: dict[Case, Reference]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A pilot and the dataset seed of its bundle (None: no bundle)."""
-
-    pilot: Pilot
-    dataset_seed: int | None
-    suites: tuple[str, ...] | None = None
-
-
 def evaluate(plan: Plan, cache: Path, *, jobs: int, progress: Progress) -> dict[str, Any]:
     """Run what the cache does not hold and return everything that goes into out.json.
 
     Raises EvaluationError, RecipeError and BundleError for what cannot be compared.
     """
-    manifests = _manifests(plan)
-    recipe = _recipe(plan, next(iter(manifests.values())))
-    setting = _setting(plan, recipe, manifests)
+    manifests = manifests_of(plan)
+    recipe = recipe_of(plan, next(iter(manifests.values())))
+    setting = common_setting(plan, recipe, manifests)
     cases, seeds = cases_of(recipe, plan.suites), start_seeds(plan.seed, plan.starts)
-    entries = _bundle_entries(plan, setting, manifests)
-    wanted = _wanted(plan, entries)
+    entries = bundle_entries(plan, setting, manifests, cases)
+    wanted = wanted_names(plan, entries)
     yardsticks = yardsticks_of(setting, wanted)
     campaign = Campaign(setting, cache, jobs=jobs, progress=progress)
     by_case = _references(campaign, cases, seeds, yardsticks)
     ground = Ground(campaign=campaign, cases=cases, seeds=seeds, references=by_case)
     chosen = [entry for entry in entries if entry.pilot.name in wanted]
-    chosen += [Entry(pilot=pilot, dataset_seed=None) for pilot in yardsticks.others]
+    chosen += [Entry(pilot=pilot) for pilot in yardsticks.others]
     if yardsticks.optimum is not None and "optimum" in wanted:
-        chosen.append(Entry(pilot=yardsticks.optimum, dataset_seed=None))
-    rows = _rows(ground, chosen)
+        chosen.append(Entry(pilot=yardsticks.optimum))
     best = None
     if by_case and PI_BEST in wanted:
         best = yardsticks.published[best_published(campaign, yardsticks.published)]
-    rows += _pi_rows(ground, yardsticks, best, median=PI_MEDIAN in wanted)
+    rows = _rows(ground, [*chosen, *_pi_entries(ground, yardsticks, best, wanted)])
     flat = {(case.suite, case.name): reference for case, reference in by_case.items()}
     cells = cells_of(rows, flat, setting)
     names = [pilot.name for pilot in yardsticks.published]
@@ -171,89 +138,6 @@ def command(
     return shown
 
 
-def _manifests(plan: Plan) -> dict[Path, Manifest]:
-    """Manifests by directory; no two of one dataset seed."""
-    manifests = {path.resolve(): load_manifest(path) for path in plan.bundles}
-    seen: dict[int, Path] = {}
-    for path, manifest in manifests.items():
-        seed = dataset_seed(manifest)
-        if seed in seen:
-            raise EvaluationError(
-                f"--bundle {path} and {seen[seed]}: both learned from dataset seed {seed}; "
-                "evaluate them one after the other, into two results"
-            )
-        seen[seed] = path
-    return manifests
-
-
-def _recipe(plan: Plan, manifest: Manifest) -> Recipe:
-    if plan.recipe is None and manifest.name not in shipped_recipes():
-        raise EvaluationError(
-            f"bundle {manifest.name}: no recipe of this name ships; give --recipe with the one it "
-            "was trained by"
-        )
-    return load_recipe(plan.recipe or manifest.name)
-
-
-def _setting(plan: Plan, recipe: Recipe, manifests: dict[Path, Manifest]) -> Setting:
-    wanted = plan.sample_time_s or next(iter(manifests.values())).sample_time_s
-    for path, manifest in manifests.items():
-        if manifest.sample_time_s != wanted:
-            raise EvaluationError(
-                f"--bundle {path}: its sample time is {manifest.sample_time_s:g} s, asked for is "
-                f"{wanted:g} s; {_how_to_train(wanted)}"
-            )
-        tags = [[tag.name for tag in (*x.cvs, *x.mvs, *x.dvs)] for x in (manifest, recipe)]
-        if tags[0] != tags[1]:
-            raise EvaluationError(
-                f"--bundle {path}: its tags {tags[0]} are not those of recipe {recipe.name}, "
-                f"{tags[1]}; give --recipe with the one it was trained by"
-            )
-    return setting_of(recipe, wanted, plan.hours)
-
-
-def _how_to_train(sample_time_s: float) -> str:
-    fitting = [
-        name
-        for name in shipped_recipes()
-        if load_recipe(name).source.sample_time_s == sample_time_s
-    ]
-    if not fitting:
-        return f"no recipe that ships has source.sample_time_s = {sample_time_s:g}"
-    return f"train one with `trimtab-models train --recipe {min(fitting, key=len)}`"
-
-
-def _bundle_entries(plan: Plan, setting: Setting, manifests: dict[Path, Manifest]) -> list[Entry]:
-    named = plan.controllers or []
-    sweeping = plan.sweep if plan.sweep is not None else not named
-    sweeping = sweeping or any(name.startswith(SWEEP) for name in named)
-    sweep = setting.rules.sweep if sweeping else None
-    only = tuple(sweep.suites) if sweep else ()
-    return [
-        Entry(
-            pilot=pilot,
-            dataset_seed=dataset_seed(manifest),
-            suites=only if pilot.name.startswith(SWEEP) else None,
-        )
-        for path, manifest in manifests.items()
-        for pilot in pilots_of(path, setting.recipe, sweep=sweep)
-    ]
-
-
-def _wanted(plan: Plan, entries: list[Entry]) -> set[str]:
-    """Names to run; raises EvaluationError for one that nothing can be called."""
-    there = [entry.pilot.name for entry in entries]
-    swept = [name for name in there if name.startswith(SWEEP)]
-    allowed = dict.fromkeys((*FROM_BUNDLES, *there, *NAMES))
-    if plan.controllers is None:
-        return set(allowed)
-    for name in plan.controllers:
-        if name not in allowed:
-            short = [known for known in allowed if not known.startswith(SWEEP)]
-            raise EvaluationError(f"--controllers {name!r}: {nearest(name, short)}")
-    return {*plan.controllers, *(swept if plan.sweep else [])}
-
-
 def _references(
     campaign: Campaign, cases: list[Case], seeds: list[int], yardsticks: Yardsticks
 ) -> dict[Case, Reference]:
@@ -264,26 +148,19 @@ def _references(
     )
 
 
-def _rows(
-    ground: Ground,
-    entries: list[Entry],
-    *,
-    cases: list[Case] | None = None,
-    stage: str = "controllers",
-) -> list[dict[str, Any]]:
-    """A row an episode of every entry, on all cases of the ground or on some."""
+def _rows(ground: Ground, entries: list[Entry]) -> list[dict[str, Any]]:
+    """A row an episode."""
     campaign, seeds = ground.campaign, ground.seeds
     places = [
         (entry, case, at)
         for entry in entries
-        for case in cases or ground.cases
-        if entry.suites is None or case.suite in entry.suites
+        for case in (ground.cases if entry.cases is None else entry.cases)
         for at in range(len(seeds))
     ]
     jobs = [
         Job(pilots=(entry.pilot,), case=case, start_seed=seeds[at]) for entry, case, at in places
     ]
-    measured = campaign.run(stage, jobs)
+    measured = campaign.run("controllers", jobs)
     rows = []
     for (entry, case, at), job, found in zip(places, jobs, measured, strict=True):
         head = {
@@ -294,25 +171,24 @@ def _rows(
             "start_seed": seeds[at],
             "sample_time_s": campaign.setting.sample_time_s,
         }
-        tail = {"trend": job.key(campaign.setting), **getattr(entry.pilot, "about", {})}
-        rows.append(complete_row(found, head, ground.references.get(case), at) | tail)
+        whole = complete_row(found, head, ground.references.get(case), at)
+        about = {**getattr(entry.pilot, "about", {}), **entry.columns}
+        rows.append({**whole, "trend": job.key(campaign.setting), **about})
     return rows
 
 
-def _pi_rows(
-    ground: Ground, yardsticks: Yardsticks, best: Pilot | None, *, median: bool
-) -> list[dict[str, Any]]:
-    """Rows of the median published PI, which differs from cell to cell, and of the best one."""
-    rows = []
-    for case, reference in ground.references.items() if median else ():
+def _pi_entries(
+    ground: Ground, yardsticks: Yardsticks, best: Pilot | None, wanted: set[str]
+) -> list[Entry]:
+    """The median published PI, which differs from cell to cell, and the best one."""
+    entries = []
+    for case, reference in ground.references.items() if PI_MEDIAN in wanted else ():
         pilot = yardsticks.published[reference.median]
-        entry = Entry(pilot=pilot, dataset_seed=None)
-        found = _rows(ground, [entry], cases=[case], stage="median PI")
-        rows += [row | {"controller": PI_MEDIAN, "tuning": pilot.name} for row in found]
+        columns = {"controller": PI_MEDIAN, "tuning": pilot.name}
+        entries.append(Entry(pilot=pilot, cases=(case,), columns=columns))
     if best is not None:
-        found = _rows(ground, [Entry(pilot=best, dataset_seed=None)], stage="best PI")
-        rows += [row | {"controller": PI_BEST, "tuning": best.name} for row in found]
-    return rows
+        entries.append(Entry(pilot=best, columns={"controller": PI_BEST, "tuning": best.name}))
+    return entries
 
 
 def _setting_facts(

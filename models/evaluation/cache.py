@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from numpy.typing import NDArray
 
     from models.evaluation.episode import Trace
@@ -63,29 +65,50 @@ def plant_digest(environment: str) -> str:
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Sha256 hex over the sources of `modules` and of what they import from their own packages."""
+    """Sha256 hex over the code of `modules` and of what they import from their own packages.
+
+    Comments, layout and docstrings do not count.
+    """
     waiting, found = list(modules), {}
     while waiting:
         name = waiting.pop()
-        spec = None if name in found else importlib.util.find_spec(name)
+        spec = None if name in found else _spec(name)
         if spec is None or spec.origin is None:
             continue
-        found[name] = Path(spec.origin).read_bytes()
+        tree = _Bare().visit(ast.parse(Path(spec.origin).read_bytes()))
+        found[name] = ast.dump(tree)
         package = name.split(".")[0]
-        waiting += [used for used in _imports(found[name]) if used.split(".")[0] == package]
-    total = hashlib.sha256()
-    for name in sorted(found):
-        total.update(name.encode() + b"\0" + found[name] + b"\0")
-    return total.hexdigest()
+        waiting += [used for used in _imports(tree) if used.split(".")[0] == package]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
-def _imports(source: bytes) -> list[str]:
+class _Bare(ast.NodeTransformer):
+    """Takes out what does not change what a module does."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if for_types else self.generic_visit(node)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module lies; None for a name that is something inside a module."""
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    """Modules that a tree imports, and names that may be modules."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return names
 
 
@@ -131,8 +154,9 @@ class Cache:
 
     def _read(self, key: str) -> dict[str, NDArray[Any]] | None:
         try:
-            with np.load(self.path(key), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+            # Opened here: np.load leaves a damaged file open.
+            with self.path(key).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 

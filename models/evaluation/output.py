@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from models.evaluation.bundle_pilots import SWEEP
@@ -33,7 +34,9 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 def tables(result: dict[str, Any], symbols: list[str], limited: list[str]) -> Iterator[Table]:
     """One table a suite and scenario: the worst dataset seed of every controller; then the sweep.
 
-    symbols: short names of the CVs, limited: of those with a hard limit.
+    Score with its 95 % interval, mean |offset|, highest peak, episodes above a limit, refused
+    moves, movement, CPU time a move. symbols: short names of the CVs, limited: of those with a
+    hard limit.
     """
     worst = result["worst"]
     for suite, scenario in dict.fromkeys((row["suite"], row["scenario"]) for row in worst):
@@ -46,18 +49,20 @@ def tables(result: dict[str, Any], symbols: list[str], limited: list[str]) -> It
 
 
 def _table(title: str, rows: list[dict[str, Any]], symbols: list[str], limited: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", pad_edge=False)
-    table.add_column("controller")
-    heads = ["score", "95 %", "seed"]
-    heads += [f"|offset {s}|" for s in symbols] + [f"peak {s}" for s in limited]
-    for head in [*heads, "violated", "refused", "movement", "CPU us"]:
-        table.add_column(head, justify="right")
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("controller", no_wrap=True)
+    heads = ["score", "interval", "seed"]
+    heads += [f"off {s}" for s in symbols] + [f"peak {s}" for s in limited]
+    for head in [*heads, "above", "refused", "moved", "us"]:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in sorted(rows, key=_best_first):
         low, high = row["score_low"], row["score_high"]
         table.add_row(
             row["controller"],
             _figure(row["score"], ".1f"),
-            "-" if low is None else f"{low:.1f} .. {high:.1f}",
+            "-" if low is None else f"{low:.1f}..{high:.1f}",
             _figure(row["dataset_seed"], "d"),
             *(_figure(row[f"offset_{s}_mean_abs"], ".3f") for s in symbols),
             *(_figure(row[f"peak_{s}"], ".1f") for s in limited),

@@ -18,13 +18,20 @@ class EvaluationError(Exception):
 class Pilot(Protocol):
     """Drives one episode; small enough to be sent to another process.
 
-    digest: sha256 hex over everything its moves depend on (figures, weights, its code).
+    `digest`: sha256 hex over everything its moves depend on (figures, weights, its code).
     A pilot may have `noted`, figures of its last decision by name, such as `refused` (0 or 1)
     or `policy_distance`; the episode keeps them. It may have `about`, further columns of its rows.
     """
 
-    name: str
-    digest: str
+    @property
+    def name(self) -> str:
+        """Name of the controller in the result."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Sha256 hex, see above."""
+        ...
 
     def reset_options(self) -> dict[str, Any]:
         """Options of the environment's `reset`, such as the tuning of the DCS's PI."""

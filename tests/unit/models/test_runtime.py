@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from models.bundle import default_bundle
+from models.evaluation.bundle_pilots import pilots_of
+from models.evaluation.episode import fly
+from models.evaluation.metrics import measures
+from models.evaluation.suites import cases_of, setting_of
 from models.recipe import load_recipe
-from models.rollout import rollout
 from models.runtime import (
     CLOCK_JITTER_S,
     Advice,
@@ -186,13 +189,15 @@ def test_the_model_predicts_the_plant(runtime):
 
 
 @pytest.mark.parametrize("scenario", ["startup", "grade_down", "grade_up"])
-def test_the_shipped_bundle_settles_every_scenario(runtime, scenario):
+def test_the_shipped_bundle_settles_every_scenario(scenario):
     """One held-out start each, with measurement noise: on spec after a day, never hot."""
     recipe = load_recipe("polymer-cstr")
-    limit = np.array([0.5, 10.0])
-    episode = rollout(runtime, recipe, scenario, 907, move_limit=limit, hours=24, noise=True)
-    offset = np.abs(episode.offset(24))
-    assert episode.refused == 0
-    assert episode.peak.max() <= 365.0
-    assert offset[0] <= 1.0
-    assert offset[1] <= 0.3
+    setting = setting_of(recipe, 300.0, hours=24.0)
+    case = next(case for case in cases_of(recipe, ["noise"]) if case.name == scenario)
+    pilots = {pilot.name: pilot for pilot in pilots_of(default_bundle(), recipe.source)}
+    pilot = dataclasses.replace(pilots["sequence"], move_limit=(0.5, 10.0))
+    found = measures(fly(pilot, setting, case, 907), setting)
+    assert found["refused"] == 0
+    assert not found["violated"]
+    assert abs(found["offset_P"]) <= 1.0
+    assert abs(found["offset_T"]) <= 0.3
