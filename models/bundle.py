@@ -178,13 +178,22 @@ class HalfPlane(Frozen):
     limit: Finite
 
 
+class DataCheck(Frozen):
+    """One finding about the training data; `refuse` is found in no bundle."""
+
+    severity: Literal["refuse", "flag"]
+    column: str
+    reason: str
+    figure: str
+    advice: str
+
+
 class Manifest(Frozen):
     """Everything the runtime needs to know of a plant and its networks."""
 
     schema_version: Literal[1] = 1
     name: str
     version: str
-    created: str
     sample_time_s: Positive
     max_gap_s: Positive
     cvs: Annotated[list[Controlled], Field(min_length=1)]
@@ -195,6 +204,7 @@ class Manifest(Frozen):
     cost: SequenceCost
     baselines: Baselines | None = None
     dataset: dict[str, str | int | float | bool | None]
+    data_checks: list[DataCheck] = []
     training: dict[str, str | int | float | bool | None]
     files: dict[str, str]
 
@@ -272,6 +282,14 @@ def default_bundle() -> Path:
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def bundle_sha256(directory: Path) -> str:
+    """Hex digest over the names and contents of all files of a bundle, in the order of names."""
+    total = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        total.update(f"{path.name}\0{sha256(path)}\0".encode())
+    return total.hexdigest()
 
 
 def load_manifest(directory: Path) -> Manifest:

@@ -19,13 +19,17 @@ def model_card(manifest: Manifest) -> str:
         *(f"| {t.name} | DV | {t.unit} | {t.low:g} to {t.high:g} |" for t in manifest.dvs),
     ]
     facts = [f"- {key}: {value}" for key, value in manifest.dataset.items()]
+    found = [
+        f"- {check.column}: {check.reason} ({check.figure}); {check.advice}"
+        for check in manifest.data_checks
+    ]
     run = [f"- {key}: {value}" for key, value in manifest.training.items()]
     radius = "none" if cost.trust_radius is None else f"{cost.trust_radius:g}"
     return "\n".join(
         [
             f"# {manifest.name} {manifest.version}",
             "",
-            f"Made {manifest.created}. One move every {manifest.sample_time_s:g} s of plant time.",
+            f"One move every {manifest.sample_time_s:g} s of plant time.",
             "",
             "## What it is",
             "",
@@ -48,6 +52,10 @@ def model_card(manifest: Manifest) -> str:
             "## Data",
             "",
             *facts,
+            "",
+            "## Findings about the data",
+            "",
+            *(found or ["- none"]),
             "",
             "## Training",
             "",

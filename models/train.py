@@ -135,8 +135,8 @@ def _claim(recipe: Recipe, work: Path, own_file: Path | None) -> None:
     text = json.dumps(run_of, indent=1)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise RecipeError(
-            f"{work}: holds the run of another recipe or seed or other data; give another --work directory or "
-            "delete this one"
+            f"{work}: holds the run of another recipe or seed or other data; give another "
+            "--work directory or delete this one"
         )
     path.write_text(text, encoding="utf-8")
 
@@ -207,7 +207,9 @@ def _write_bundle(recipe: Recipe, data: TrainingData, trained: Trained, out: Pat
     return manifest
 
 
-def _manifest(recipe: Recipe, data: TrainingData, trained: Trained, files: dict[str, str]) -> Manifest:
+def _manifest(
+    recipe: Recipe, data: TrainingData, trained: Trained, files: dict[str, str]
+) -> Manifest:
     cost = recipe.cost
     weights = [float(block) / sum(cost.blocks) for block in cost.blocks]
     weights[-1] *= cost.last_block_weight

@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from models.bundle import bundle_sha256, default_bundle
 from models.cli import app
 from models.recipe import RecipeError, load_recipe, shipped_recipes
 from models.runtime import Runtime
@@ -33,11 +34,10 @@ def test_the_bundle_loads_and_names_its_data(trained):
     assert "# polymer-cstr" in (at / "out" / "README.md").read_text()
 
 
-def test_a_second_run_gives_the_same_weights(trained, small_recipe, silent, tmp_path):
+def test_a_second_run_gives_the_same_bundle(trained, small_recipe, silent, tmp_path):
     at, _ = trained
     train(small_recipe, tmp_path / "work", tmp_path / "out", jobs=2, progress=silent)
-    first = (at / "out" / "weights.safetensors").read_bytes()
-    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == first
+    assert bundle_sha256(tmp_path / "out") == bundle_sha256(at / "out")
 
 
 def test_a_finished_run_is_only_packed_again(trained, small_recipe, silent, tmp_path):
@@ -188,6 +188,7 @@ def test_show_prints_the_card():
     result = CliRunner().invoke(app, ["show"])
     assert result.exit_code == 0
     assert "polymer-cstr" in result.output
+    assert f"bundle sha256 {bundle_sha256(default_bundle())}" in result.output
 
 
 def test_training_takes_one_thread(trained):
