@@ -161,6 +161,39 @@ def tags() -> None:
     typer.echo(tag_page(), nl=False)
 
 
+@main.command("tune-pi")
+def tune_pi(
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search")] = 0,
+    starts: Annotated[int, typer.Option(min=1, help="Tuning starts in every cell")] = 3,
+    individuals: Annotated[int, typer.Option(min=5, help="Tunings in a generation")] = 20,
+    generations: Annotated[int, typer.Option(min=1, help="Generations after the first")] = 10,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result is the same")] = 1,
+) -> None:
+    """Tune one PI for all scenarios by its worst score (needs the dev extra; some minutes)."""
+    from plant_sim.yardstick import tuner  # noqa: PLC0415  (scipy, numba)
+    from plant_sim.yardstick.symbolic import CasadiMissingError  # noqa: PLC0415
+
+    budget = tuner.Budget(
+        starts=starts, individuals=individuals, generations=generations, jobs=jobs
+    )
+
+    def say(generation: int, worst: float) -> None:
+        typer.echo(f"generation {generation} of {generations}: worst cell {worst:.2f}", err=True)
+
+    with _faults_as_exit_codes():
+        try:
+            typer.echo("references: published tunings and the optimum", err=True)
+            references = tuner.references(budget)
+        except CasadiMissingError as error:
+            raise ConfigurationError(str(error)) from None
+        tuned = tuner.tune(seed=seed, budget=budget, references=references, progress=say)
+    typer.echo(f"kp {tuned.tuning.kp}  ki {tuned.tuning.ki}  bias {tuned.tuning.bias}")
+    for (suite, scenario), score in tuned.scores.items():
+        default = tuned.default_scores[suite, scenario]
+        typer.echo(f"{suite:10} {scenario:12} score {score:7.2f}   DCS default {default:7.2f}")
+
+
 @contextmanager
 def _faults_as_exit_codes() -> Iterator[None]:
     """Turn the faults a user can mend into one message and an exit code."""

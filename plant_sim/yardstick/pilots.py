@@ -5,8 +5,6 @@ A pilot has `name`, `digest`, `reset_options()`, `begin(env, seen, info)` and
 the DCS's own PI act. Whoever runs episodes asks for them by name only.
 """
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +13,10 @@ import numpy as np
 from plant_sim.env import PolymerCSTREnv
 from plant_sim.reactor import F64
 from plant_sim.regulatory import DEFAULT_TUNING, PiTuning, sample_published
+from plant_sim.yardstick.digest import digest_of
+from plant_sim.yardstick.nmpc import NmpcPilot, options_for
+from plant_sim.yardstick.optimum import OptimumPilot
+from plant_sim.yardstick.symbolic import casadi
 
 ROBUST_TUNING = DEFAULT_TUNING
 
@@ -43,12 +45,6 @@ class PiPilot:
         return
 
 
-def digest_of(kind: str, figures: dict[str, Any]) -> str:
-    """SHA-256 (hex) over a pilot's kind and figures, in one canonical form."""
-    text = json.dumps({"kind": kind, **figures}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def published(count: int, seed: int) -> list[PiPilot]:
     """Draw PIs from the ranges of arXiv 2507.22640, named pi_published_000 and on.
 
@@ -66,3 +62,18 @@ def published(count: int, seed: int) -> list[PiPilot]:
 def robust() -> PiPilot:
     """One tuning for every scenario; see `plant_sim.yardstick.tuner`."""
     return PiPilot(name="pi_robust", tuning=ROBUST_TUNING)
+
+
+def nmpc(sample_time_s: float) -> NmpcPilot:
+    """Offset-free NMPC with the nominal model; ValueError for a sample time it was not made for.
+
+    Raises CasadiMissingError when CasADi is not installed.
+    """
+    casadi()
+    return NmpcPilot(options=options_for(sample_time_s))
+
+
+def optimum() -> OptimumPilot:
+    """The optimum of a perfect model; needs CasADi, as `nmpc`."""
+    casadi()
+    return OptimumPilot()
