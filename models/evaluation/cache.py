@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
     from numpy.typing import NDArray
 
     from models.evaluation.episode import Trace
@@ -72,10 +70,10 @@ def code_digest(*modules: str) -> str:
     waiting, found = list(modules), {}
     while waiting:
         name = waiting.pop()
-        spec = None if name in found else _spec(name)
-        if spec is None or spec.origin is None:
+        path = None if name in found else _source(name)
+        if path is None:
             continue
-        tree = _Bare().visit(ast.parse(Path(spec.origin).read_bytes()))
+        tree = _Bare().visit(ast.parse(path.read_bytes()))
         found[name] = ast.dump(tree)
         package = name.split(".")[0]
         waiting += [used for used in _imports(tree) if used.split(".")[0] == package]
@@ -93,12 +91,16 @@ class _Bare(ast.NodeTransformer):
         return None if for_types else self.generic_visit(node)
 
 
-def _spec(name: str) -> ModuleSpec | None:
-    """Where a module lies; None for a name that is something inside a module."""
-    try:
-        return importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
+def _source(name: str) -> Path | None:
+    """Where a module lies, without importing it; None for a name inside a module."""
+    package, *rest = name.split(".")
+    spec = importlib.util.find_spec(package)
+    for root in (spec and spec.submodule_search_locations) or ():
+        inner = Path(root, *rest)
+        for path in (inner / "__init__.py", inner.with_suffix(".py")):
+            if path.is_file():
+                return path
+    return None
 
 
 def _imports(tree: ast.AST) -> list[str]:
