@@ -32,13 +32,13 @@ WHOLE_HORIZON_SHARE = 0.5  # of the rows; a horizon needs its segment to last so
 OUTSIDE_FLAG, OUTSIDE_REFUSE = 0.01, 0.5  # share of samples outside the range
 RANGE_MARGIN = 0.02  # of the span: noise on a value at its limit is no wrong unit
 STUCK_SHARE = 0.1
-# The next move beyond what the situation explains, as a share of half the range: 0.013 to 0.021
-# with mild dither, 0.004 to 0.006 of PI with many tunings, about 0.001 of PI with one.
+# The next move beyond what the situation explains, as a share of half the range: 0.011 to 0.025
+# with mild dither, 0.004 to 0.008 of PI with many tunings, about 0.001 of PI with one.
 EXCITATION_FLAG, EXCITATION_REFUSE = 0.01, 0.001
-# A pair's gain over its standard error, and the best of an MV's pairs. Feed to temperature, the
-# weakest pair: 3.8 and more with mild dither, 2.9 and less of PI alone. Moves without any effect:
-# below 1.
-RATIO_FLAG, RATIO_REFUSE = 3.0, 1.5
+# A pair's gain over its standard error (two: the usual 95 %), and the best of an MV's pairs. Feed
+# to temperature, the weakest pair: 2.6 to 6.7 with mild dither, 0.1 to 2.9 of PI alone. Moves
+# without any effect: below 1.
+RATIO_FLAG, RATIO_REFUSE = 2.0, 1.5
 
 
 class DataRefused(Exception):  # noqa: N818  # a verdict, named as such
