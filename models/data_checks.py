@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     F64 = NDArray[np.float64]
 
-RUNAWAY_SHARE = 0.01  # of runs of one episode's length; published PI without override: 0.025
+RUNAWAY_SHARE = 0.01  # of runs of one episode's length; published PI without override: 0.029
 MISSING_SHARE = 0.05
 WHOLE_HORIZON_SHARE = 0.5  # of the rows; a horizon needs its segment to last so long
 OUTSIDE_FLAG, OUTSIDE_REFUSE = 0.01, 0.5  # share of samples outside the range
