@@ -6,24 +6,31 @@ Trained on the same data, kept beside the bundle's own weights; the controller r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from models.bc import BcTrainer
-from models.bundle import Baselines, Policy, ScalarCost, rounded
+from models.bundle import Baselines, HeldCost, Policy, ScalarCost, rounded
+from models.held import HeldTrainer
+from models.held_targets import held_features, held_targets, kept_targets
 from models.iql import IqlTrainer
 from models.picnn import ScalarTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.bundle import Manifest
+    from models.dataset import Dataset
     from models.learning_data import PolicyData
     from models.loop import Trainer
     from models.recipe import Recipe
 
 SCALAR = "scalar"
+HELD = "held"
+Fit: TypeAlias = "Callable[[Trainer], dict[str, float]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,7 @@ def train_baselines(
     recipe: Recipe,
     data: PolicyData,
     known: Mapping[str, BcTrainer | IqlTrainer],
-    fit: Callable[[Trainer], dict[str, float]],
+    fit: Fit,
 ) -> TrainedBaselines:
     """Train what is not in `known` (policies by algorithm); `fit` runs a trainer to its end."""
     tensors: dict[str, NDArray[np.float64]] = {}
@@ -68,3 +75,32 @@ def train_baselines(
     figures = recipe.scalar.model_dump(include=set(ScalarCost.model_fields))
     section = Baselines(policies=policies, scalar=ScalarCost(features=data.spec, **figures))
     return TrainedBaselines(tensors=tensors, section=section, losses=losses)
+
+
+def train_held(
+    recipe: Recipe,
+    data: Dataset,
+    manifest: Manifest,
+    tensors: Mapping[str, NDArray[np.float64]],
+    *,
+    work: Path,
+    fit: Fit,
+) -> tuple[HeldCost | None, dict[str, NDArray[np.float64]], dict[str, float]]:
+    """Train the held-action PICNN on the sequence cost of `manifest` and `tensors`.
+
+    Returns its section, weights and losses; None and nothing where the recipe has none.
+    """
+    if recipe.held is None:
+        return None, {}, {}
+    held = recipe.held
+    targets = kept_targets(
+        work / "held-targets.safetensors",
+        lambda: held_targets(data, recipe, held, manifest, tensors),
+    )
+    trainer = HeldTrainer(targets, held, recipe.seed)
+    losses = fit(trainer)
+    features = held_features(data, recipe, held)
+    figures = held.model_dump(include=set(HeldCost.model_fields) - {"features"})
+    scale = [cv.scale for cv in recipe.cvs]
+    section = HeldCost(features=features, error_scale=scale, **figures)
+    return section, trainer.model.tensors(HELD), losses

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models.baseline_training import SCALAR, policy_prefix
+from models.baseline_training import HELD, SCALAR, policy_prefix
 from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
 from models.features import FeatureMap, ProcessSample, values
 from models.forward import mlp_from
@@ -25,12 +25,22 @@ from models.scalar import ScalarModel, descend, minimise, trust_box
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.bundle import HeldCost
     from models.recipe import Source
 
     F64 = NDArray[np.float64]
 
 Correction = Literal["none", "descent", "certified"]
 _CODE = 1  # part of every digest; raise it when the moves change for the same weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedHeld:
+    """The held-action PICNN of one bundle."""
+
+    figures: HeldCost
+    network: ScalarModel
+    features: FeatureMap
 
 
 class Loaded:
@@ -51,10 +61,28 @@ class Loaded:
             )
             for name, policy in self.section.policies.items()
         }
-        scalar = self.section.scalar
+        self.maps = {
+            name: FeatureMap(policy.features, self.manifest)
+            for name, policy in self.section.policies.items()
+        }
+        scalar, held = self.section.scalar, self.section.held
         self.scalar = ScalarModel(
             tensors, SCALAR, layers=scalar.layers, n_features=len(scalar.features), n_mv=n_mv
         )
+        self.held = None if held is None else _held(held, self.manifest, tensors)
+
+
+def _held(figures: HeldCost, manifest: Manifest, tensors: dict[str, F64]) -> LoadedHeld:
+    network = ScalarModel(
+        tensors,
+        HELD,
+        layers=figures.layers,
+        n_features=len(figures.features),
+        n_mv=len(manifest.mvs),
+        n_cv=len(manifest.cvs),
+    )
+    features = FeatureMap(figures.features, manifest)
+    return LoadedHeld(figures=figures, network=network, features=features)
 
 
 def baselines_of(directory: Path) -> tuple[Manifest, Baselines]:
@@ -112,7 +140,7 @@ class PolicyPilot:
         models = loaded(self.bundle)
         sample = sample_of(models.manifest, self.source, seen, info)
         policy = models.section.policies[self.policy]
-        features = self._features(FeatureMap(policy.features, models.manifest), sample)
+        features = self._features(models.maps[self.policy], sample)
         action = np.tanh(models.policies[self.policy](features))
         action = self._corrected(models, features, action)
         low = np.array([mv.low for mv in models.manifest.mvs])

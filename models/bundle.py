@@ -161,6 +161,24 @@ class ScalarCost(Frozen):
     max_iterations: Annotated[int, Field(ge=1, le=1000)]
 
 
+class HeldCost(Frozen):
+    """The held-action PICNN c(s, a); a: scaled deviation from the move in force.
+
+    `error_scale`: (n_cv,) unit of the error in the centre of its quadratic part [CV unit].
+    `integral_gain`, `integral_limit`, `integral_band`: (n_cv,), as in `Controlled`.
+    """
+
+    features: list[Feature]
+    layers: Annotated[int, Field(ge=1)]
+    error_scale: list[Positive]
+    integral_gain: list[Share]
+    integral_limit: list[NonNegative]
+    integral_band: list[NonNegative]
+    gap_absolute: Positive
+    gap_relative: NonNegative
+    max_iterations: Annotated[int, Field(ge=1, le=1000)]
+
+
 class Baselines(Frozen):
     """What the evaluation compares with, in `baselines.safetensors`; the controller reads none.
 
@@ -169,6 +187,7 @@ class Baselines(Frozen):
 
     policies: dict[str, Policy]
     scalar: ScalarCost
+    held: HeldCost | None = None
 
 
 class HalfPlane(Frozen):
@@ -246,6 +265,7 @@ class Manifest(Frozen):
         if self.baselines is not None:
             features += self.baselines.scalar.features
             features += [f for p in self.baselines.policies.values() for f in p.features]
+            features += self.baselines.held.features if self.baselines.held else []
         for feature in features:
             if feature.source not in allowed[feature.kind]:
                 raise ValueError(

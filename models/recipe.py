@@ -187,6 +187,32 @@ class ScalarRecipe(Frozen):
     max_iterations: Count
 
 
+class HeldRecipe(Frozen):
+    """The held-action PICNN: networks, training, and the integrators of its pilot.
+
+    `states`: how many states are solved for targets. `move_penalty`: of the sequence cost whose
+    partial minimum is the target. `floor`: scaled move below which errors count absolutely.
+    `integral_gain`, `integral_limit`, `integral_band`: by CV, as `Controlled` has them.
+    """
+
+    features: list[FeatureRecipe]
+    width: Count
+    rest_width: Count
+    layers: Count
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    states: Count
+    move_penalty: Positive
+    floor: Positive
+    integral_gain: list[Share]
+    integral_limit: list[NonNegative]
+    integral_band: list[NonNegative]
+    gap_absolute: Positive
+    gap_relative: NonNegative
+    max_iterations: Count
+
+
 class EnvelopeRecipe(Frozen):
     """Which setpoints are accepted: near operating points at which the data were at rest.
 
@@ -215,6 +241,7 @@ class Recipe(Frozen):
     policy: PolicyRecipe
     cost: CostRecipe
     scalar: ScalarRecipe
+    held: HeldRecipe | None = None
     evaluation: EvaluationRecipe | None = None
 
 

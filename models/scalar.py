@@ -15,7 +15,7 @@ import numpy as np
 
 from models import scalar_kernels
 from models.bundle import BundleError
-from models.forward import Mlp, mlp_from, silu, softplus, take
+from models.forward import mlp_from, silu, softplus, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
+
+
+# The curvature factor of an untrained quadratic part is softplus of this.
+CURVATURE_SHIFT = 4.0
 
 
 class Collapsed(NamedTuple):
@@ -77,8 +81,12 @@ class ScalarModel:
         layers: int,
         n_features: int,
         n_mv: int,
+        n_cv: int = 0,
     ) -> None:
-        """Collect `<prefix>.*`; raise BundleError where a tensor is missing or misshapen."""
+        """Collect `<prefix>.*`; raise BundleError where a tensor is missing or misshapen.
+
+        With `n_cv` there is a quadratic part too, `<prefix>.bowl`; see `models.held`.
+        """
         width = take(tensors, f"{prefix}.z.1").shape[-1]
         states, outs = [n_features] + [width] * layers, [width] * layers + [1]
         self._layers, self._n_mv = layers, n_mv
@@ -101,10 +109,18 @@ class ScalarModel:
         ]
         if any(np.any(weight < 0.0) for weight in self._z):
             raise BundleError(f"{prefix}.z: a negative weight on a convex path; train again")
-        self._bowl = _bowl(tensors, prefix, layers, n_features, n_mv)
+        n_out = n_mv * (n_cv + 1) + n_mv * (n_mv + 1) // 2
+        self._bowl = (
+            mlp_from(tensors, f"{prefix}.bowl", layers=layers, n_in=n_features, n_out=n_out)
+            if n_cv
+            else None
+        )
 
-    def at(self, features: F64) -> Collapsed:
-        """Everything that depends on the state, for scaled features (n_features,)."""
+    def at(self, features: F64, error: F64 | None = None) -> Collapsed:
+        """Everything that depends on the state, for scaled features (n_features,).
+
+        error: (n_cv,) scaled control error, which the quadratic part needs.
+        """
         u = features
         inputs, offsets, mixes = [], [], []
         for i in range(self._layers + 1):
@@ -116,7 +132,7 @@ class ScalarModel:
             if i < self._layers:
                 u = silu(_affine(self._state[i], u))
         width = len(offsets[0])
-        centre, quadratic = self._quadratic(features)
+        centre, quadratic = self._quadratic(features, error)
         return Collapsed(
             inputs=np.array(inputs[:-1]),
             offsets=np.array(offsets[:-1]),
@@ -127,23 +143,18 @@ class ScalarModel:
             quadratic=quadratic,
         )
 
-    def _quadratic(self, features: F64) -> tuple[F64, F64]:
+    def _quadratic(self, features: F64, error: F64 | None) -> tuple[F64, F64]:
         """Centre (n_mv,) and matrix Q = L'L (n_mv, n_mv) of the quadratic part; 0 without one."""
         n = self._n_mv
-        if self._bowl is None:
+        if self._bowl is None or error is None:
             return np.zeros(n), np.zeros((n, n))
-        out = self._bowl(features)
-        return np.tanh(out[:n]), lower_triangular_square(out[n:], n)
-
-
-def lower_triangular_square(entries: F64, n: int) -> F64:
-    """L'L (n, n) of the lower triangle L, row by row, with softplus on its diagonal."""
-    lower = np.zeros((n, n))
-    lower[np.tril_indices(n)] = entries
-    diagonal = np.arange(n)
-    lower[diagonal, diagonal] = softplus(lower[diagonal, diagonal])
-    square: F64 = lower.T @ lower
-    return square
+        out, k = self._bowl(features), n * error.size
+        centre: F64 = out[:k].reshape(n, error.size) @ error + out[k : k + n]
+        lower = np.zeros((n, n))
+        lower[np.tril_indices(n)] = out[k + n :]
+        diagonal = np.arange(n)
+        lower[diagonal, diagonal] = softplus(lower[diagonal, diagonal] + CURVATURE_SHIFT)
+        return centre, lower.T @ lower
 
 
 def descend(cost: Collapsed, action: F64, *, steps: int, rate: float, radius: float | None) -> F64:
@@ -179,13 +190,3 @@ def trust_box(action: F64, radius: float | None) -> tuple[F64, F64]:
 def _affine(layer: tuple[F64, F64], u: F64) -> F64:
     out: F64 = layer[0] @ u + layer[1]
     return out
-
-
-def _bowl(
-    tensors: Mapping[str, F64], prefix: str, layers: int, n_features: int, n_mv: int
-) -> Mlp | None:
-    """The network of the quadratic part, where the tensors hold one."""
-    if f"{prefix}.bowl.0.weight" not in tensors:
-        return None
-    n_out = n_mv + n_mv * (n_mv + 1) // 2
-    return mlp_from(tensors, f"{prefix}.bowl", layers=layers, n_in=n_features, n_out=n_out)

@@ -6,14 +6,14 @@ import json
 import platform
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from models.baseline_training import train_baselines
+from models.baseline_training import train_baselines, train_held
 from models.bc import BcTrainer
 from models.bundle import (
     BASELINES,
@@ -98,6 +98,7 @@ def train(
     if data.report.refused:
         raise DataRefused(data.report.words())
     trained = _networks(recipe, data.data, work, progress)
+    trained = _with_held(recipe, data, trained, work, progress)
     return _write_bundle(recipe, data, trained, out)
 
 
@@ -166,6 +167,26 @@ def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> 
         cost=horizons,
         baselines=extra.section,
         losses=losses | extra.losses,
+    )
+
+
+def _with_held(
+    recipe: Recipe, data: TrainingData, trained: Trained, work: Path, progress: Progress
+) -> Trained:
+    """Add the held-action PICNN, which learns from the sequence cost as the bundle holds it."""
+    section, tensors, losses = train_held(
+        recipe,
+        data.data,
+        _manifest(recipe, data, trained, {}),
+        trained.tensors,
+        work=work,
+        fit=lambda trainer: _fit(trainer, work, progress),
+    )
+    return replace(
+        trained,
+        baseline_tensors=trained.baseline_tensors | tensors,
+        baselines=trained.baselines.model_copy(update={"held": section}),
+        losses=trained.losses | losses,
     )
 
 

@@ -31,6 +31,7 @@ def small_recipe() -> Recipe:
     whole["cost"] |= {"steps": 60, "width": 16, "batch": 32}
     whole["envelope"] |= {"rest_hours": 2.0, "rest_span": {"PolymerConc": 5.0, "Temperature": 5.0}}
     whole["scalar"] |= {"steps": 60, "width": 16, "batch": 32}
+    whole["held"] |= {"steps": 30, "width": 16, "rest_width": 8, "batch": 16, "states": 40}
     return Recipe.model_validate(whole)
 
 

@@ -10,6 +10,8 @@ import pytest
 import plant_sim.env  # noqa: F401  # registers the environment
 from models.baselines import PolicyPilot, loaded, pilots
 from models.bundle import BASELINES, BundleError, load_manifest
+from models.features import ProcessSample
+from models.held_pilot import HeldPilot, integrated
 from models.train import train
 
 NAMES = {"bc", "bc_plus", "bc_plus_certified", "iql", "iql_plus", "iql_plus_certified"}
@@ -67,6 +69,32 @@ def test_the_correction_stays_within_the_trust_radius(bundle, small_recipe):
         )
         away = np.abs(drive(plain, 1) - drive(corrected, 1)) / increment
         assert 0.0 < away.max() <= 0.01 + 1e-9
+
+
+def test_one_held_action_drives_and_repeats(bundle, small_recipe):
+    pilot = HeldPilot(bundle=str(bundle), source=small_recipe.source)
+    first = drive(pilot)
+    assert np.all((first >= [0.0, 300.0]) & (first <= [2.5, 350.0]))
+    assert pilot.noted == {"refused": 0.0}
+    np.testing.assert_array_equal(drive(pickle.loads(pickle.dumps(pilot))), first)  # noqa: S301
+
+
+def test_the_integrators_move_near_the_setpoint_only(bundle):
+    held = loaded(str(bundle)).section.held
+
+    def after(error, integral=(0.0, 0.0)):
+        sample = ProcessSample(
+            plant_time_s=0.0,
+            cv=np.array([100.0, 350.0]) - error,
+            sp=np.array([100.0, 350.0]),
+            mv=np.array([1.0, 340.0]),
+            dv=np.array([200.0]),
+        )
+        return integrated(np.array(integral), held, sample)
+
+    np.testing.assert_allclose(after(np.array([1.0, -0.5])), [0.03, -0.015])
+    np.testing.assert_allclose(after(np.array([5.0, -2.0])), 0.0)
+    np.testing.assert_allclose(after(np.array([1.0, -0.5]), (6.0, -2.0)), [6.0, -2.0])
 
 
 def test_a_bundle_without_baselines_says_how_to_get_them(bundle, small_recipe, tmp_path):
