@@ -1,8 +1,9 @@
-"""Pilots of the paper's controllers: a policy, with or without the scalar PICNN behind it.
+"""Pilots of the paper's controllers: a policy, with or without a scalar PICNN behind it.
 
 `bc`, `iql`: the policy alone. `bc_plus`, `iql_plus`: corrected by truncated projected gradient
 descent, as published. `bc_plus_certified`, `iql_plus_certified`: corrected to the certified
-minimum inside the same trust radius.
+minimum inside the same trust radius. The cost is that of `models.held` where the bundle has it;
+`.._plus_discounted` descends a regression of the discounted tracking cost instead.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from models.baseline_training import HELD, SCALAR, policy_prefix
 from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
 from models.features import FeatureMap, ProcessSample, values
 from models.forward import mlp_from
-from models.scalar import ScalarModel, descend, minimise, trust_box
+from models.scalar import Collapsed, ScalarModel, descend, minimise, trust_box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import HeldCost
+    from models.bundle import HeldCost, ScalarCost
     from models.recipe import Source
 
     F64 = NDArray[np.float64]
 
 Correction = Literal["none", "descent", "certified"]
-_CODE = 1  # part of every digest; raise it when the moves change for the same weights
+Target = Literal["partial_minimum", "discounted"]
+_CODE = 2  # part of every digest; raise it when the moves change for the same weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +105,21 @@ def loaded(directory: str) -> Loaded:
 
 @dataclass(kw_only=True)
 class PolicyPilot:
-    """A policy and its correction. `trust_radius`: instead of the manifest's, where given."""
+    """A policy and its correction.
+
+    `target`: what the cost learned; `partial_minimum` is the held-action PICNN, `discounted` the
+    regression of the discounted tracking cost. `trust_radius`: instead of the manifest's.
+    """
 
     name: str
     bundle: str
     source: Source
     policy: str
     correction: Correction = "none"
+    target: Target = "discounted"
     trust_radius: float | None = None
     _filters: F64 | None = field(default=None, init=False, repr=False)
+    _held_filters: F64 | None = field(default=None, init=False, repr=False)
     _time_s: float = field(default=0.0, init=False, repr=False)
 
     @property
@@ -123,7 +131,7 @@ class PolicyPilot:
             "weights": manifest.files[BASELINES],
             "section": section.model_dump(mode="json"),
             "source": self.source.model_dump(mode="json"),
-            "options": [self.policy, self.correction, self.trust_radius],
+            "options": [self.policy, self.correction, self.target, self.trust_radius],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -133,37 +141,42 @@ class PolicyPilot:
 
     def begin(self, env: object, seen: F64, info: dict[str, Any]) -> None:  # noqa: ARG002
         """Forget the last episode."""
-        self._filters = None
+        self._filters = self._held_filters = None
 
     def decide(self, seen: F64, info: dict[str, Any]) -> F64:
         """Targets (n_mv,) [MV units] for the next sample."""
         models = loaded(self.bundle)
         sample = sample_of(models.manifest, self.source, seen, info)
         policy = models.section.policies[self.policy]
-        features = self._features(models.maps[self.policy], sample)
+        elapsed = sample.plant_time_s - self._time_s
+        self._time_s = sample.plant_time_s
+        self._filters, features = _features(
+            models.maps[self.policy], sample, self._filters, elapsed
+        )
         action = np.tanh(models.policies[self.policy](features))
-        action = self._corrected(models, features, action)
+        if self.correction != "none":
+            cost, figures = self._cost(models, features, sample, elapsed)
+            action = self._corrected(cost, figures, action)
         low = np.array([mv.low for mv in models.manifest.mvs])
         high = np.array([mv.high for mv in models.manifest.mvs])
         target: F64 = np.clip(sample.mv + action * policy.increment_scale, low, high)
         return target
 
-    def _features(self, compiled: FeatureMap, sample: ProcessSample) -> F64:
-        now = values(sample)
-        if self._filters is None:
-            self._filters = compiled.start_filters(now)
-        else:
-            elapsed = sample.plant_time_s - self._time_s
-            self._filters = compiled.step_filters(self._filters, now, elapsed)
-        self._time_s = sample.plant_time_s
-        return compiled.vector(now, sample.sp - sample.cv, self._filters)
+    def _cost(
+        self, models: Loaded, features: F64, sample: ProcessSample, elapsed: float
+    ) -> tuple[Collapsed, ScalarCost | HeldCost]:
+        """The cost of an increment now, and the figures of its descent."""
+        held = models.held
+        if self.target == "discounted" or held is None:
+            return models.scalar.at(features), models.section.scalar
+        self._held_filters, seen = _features(held.features, sample, self._held_filters, elapsed)
+        error = (sample.sp - sample.cv) / held.figures.error_scale
+        half = np.array([(mv.high - mv.low) / 2.0 for mv in models.manifest.mvs])
+        increment = np.array(models.section.policies[self.policy].increment_scale)
+        return held.network.at(seen, error).rescaled(increment / half), held.figures
 
-    def _corrected(self, models: Loaded, features: F64, action: F64) -> F64:
-        figures = models.section.scalar
+    def _corrected(self, cost: Collapsed, figures: ScalarCost | HeldCost, action: F64) -> F64:
         radius = figures.trust_radius if self.trust_radius is None else self.trust_radius
-        if self.correction == "none":
-            return action
-        cost = models.scalar.at(features)
         if self.correction == "descent":
             steps, rate = figures.descent_steps, figures.descent_rate
             return descend(cost, action, steps=steps, rate=rate, radius=radius)
@@ -181,6 +194,18 @@ class PolicyPilot:
         return found.action if found.gap <= tolerance else action
 
 
+def _features(
+    compiled: FeatureMap, sample: ProcessSample, filters: F64 | None, elapsed: float
+) -> tuple[F64, F64]:
+    """Filters (None: the first sample) brought to this sample, and the features."""
+    now = values(sample)
+    if filters is None:
+        filters = compiled.start_filters(now)
+    else:
+        filters = compiled.step_filters(filters, now, elapsed)
+    return filters, compiled.vector(now, sample.sp - sample.cv, filters)
+
+
 def sample_of(manifest: Manifest, source: Source, seen: F64, info: dict[str, Any]) -> ProcessSample:
     """One sample of the environment in the order and the units of the manifest."""
     at = source.observation
@@ -194,9 +219,15 @@ def sample_of(manifest: Manifest, source: Source, seen: F64, info: dict[str, Any
 
 
 def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:
-    """All pilots of a bundle's baselines."""
-    corrections: dict[str, Correction] = {"": "none", "_plus": "descent"}
-    corrections["_plus_certified"] = "certified"
+    """All pilots of a bundle's policies."""
+    section = baselines_of(bundle)[1]
+    target: Target = "discounted" if section.held is None else "partial_minimum"
+    ways: dict[str, tuple[Correction, Target]] = {
+        "": ("none", target),
+        "_plus": ("descent", target),
+        "_plus_certified": ("certified", target),
+        "_plus_discounted": ("descent", "discounted"),
+    }
     return [
         PolicyPilot(
             name=policy + ending,
@@ -204,7 +235,8 @@ def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:
             source=source,
             policy=policy,
             correction=correction,
+            target=learned,
         )
-        for policy in baselines_of(bundle)[1].policies
-        for ending, correction in corrections.items()
+        for policy in section.policies
+        for ending, (correction, learned) in ways.items()
     ]

@@ -166,6 +166,8 @@ class HeldCost(Frozen):
 
     `error_scale`: (n_cv,) unit of the error in the centre of its quadratic part [CV unit].
     `integral_gain`, `integral_limit`, `integral_band`: (n_cv,), as in `Controlled`.
+    `descent_steps`, `descent_rate`, `trust_radius`: of the correction of a policy by this cost, in
+    the policy's scaled increments, as in `ScalarCost`.
     """
 
     features: list[Feature]
@@ -174,6 +176,9 @@ class HeldCost(Frozen):
     integral_gain: list[Share]
     integral_limit: list[NonNegative]
     integral_band: list[NonNegative]
+    descent_steps: Annotated[int, Field(ge=1)]
+    descent_rate: Positive
+    trust_radius: Positive | None
     gap_absolute: Positive
     gap_relative: NonNegative
     max_iterations: Annotated[int, Field(ge=1, le=1000)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.baselines import baselines_of, loaded, sample_of
+from models.baselines import pilots as policy_pilots
 from models.bundle import BASELINES, BundleError
 from models.features import values
 from models.scalar import minimise
@@ -23,6 +24,7 @@ from models.scalar import minimise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.baselines import PolicyPilot
     from models.bundle import HeldCost
     from models.features import ProcessSample
     from models.recipe import Source
@@ -114,3 +116,10 @@ def integrated(integral: F64, held: HeldCost, sample: ProcessSample) -> F64:
     limit = np.array(held.integral_limit)
     shifted: F64 = np.clip(integral + step, -limit, limit)
     return shifted
+
+
+def pilots(bundle: Path, source: Source) -> list[PolicyPilot | HeldPilot]:
+    """All pilots of a bundle's baselines."""
+    held = baselines_of(bundle)[1].held
+    alone = [] if held is None else [HeldPilot(bundle=str(bundle), source=source)]
+    return [*policy_pilots(bundle, source), *alone]

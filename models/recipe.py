@@ -193,6 +193,8 @@ class HeldRecipe(Frozen):
     `states`: how many states are solved for targets. `move_penalty`: of the sequence cost whose
     partial minimum is the target. `floor`: scaled move below which errors count absolutely.
     `integral_gain`, `integral_limit`, `integral_band`: by CV, as `Controlled` has them.
+    `descent_steps`, `descent_rate`, `trust_radius`: of the correction of a policy by this cost, in
+    the policy's scaled increments.
     """
 
     features: list[FeatureRecipe]
@@ -208,6 +210,9 @@ class HeldRecipe(Frozen):
     integral_gain: list[Share]
     integral_limit: list[NonNegative]
     integral_band: list[NonNegative]
+    descent_steps: Count
+    descent_rate: Positive
+    trust_radius: Positive | None = None
     gap_absolute: Positive
     gap_relative: NonNegative
     max_iterations: Count

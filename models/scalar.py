@@ -45,6 +45,16 @@ class Collapsed(NamedTuple):
         """As a plain tuple, which is what the kernels are compiled for."""
         return (*self,)
 
+    def rescaled(self, unit: F64) -> Collapsed:
+        """The same cost of an action in other units: c'(a) = c(unit * a), unit (n_mv,) > 0."""
+        n = unit.size
+        return self._replace(
+            inputs=self.inputs * unit,
+            last=np.append(self.last[:n] * unit, self.last[n]),
+            centre=self.centre / unit,
+            quadratic=self.quadratic * np.outer(unit, unit),
+        )
+
     def cost(self, action: F64) -> float:
         """c(a)."""
         return float(scalar_kernels.evaluate(self.parts, action)[0])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models import baselines
+from models import held_pilot
 from models.baselines import sample_of
 from models.bundle import WEIGHTS, load_manifest, load_weights
 from models.runtime import Advice, AdviceRequest, Runtime
@@ -137,7 +137,7 @@ def pilots_of(bundle: Path, source: Source, *, sweep: SweepRecipe | None = None)
     ]
     if manifest.baselines is None:
         return corrected
-    alone: list[Pilot] = [*baselines.pilots(bundle, source)]
+    alone: list[Pilot] = [*held_pilot.pilots(bundle, source)]
     return [*alone, *corrected]
 
 

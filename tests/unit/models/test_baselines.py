@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 import plant_sim.env  # noqa: F401  # registers the environment
-from models.baselines import PolicyPilot, loaded, pilots
+from models.baselines import PolicyPilot, loaded
 from models.bundle import BASELINES, BundleError, load_manifest
 from models.features import ProcessSample
-from models.held_pilot import HeldPilot, integrated
+from models.held_pilot import HeldPilot, integrated, pilots
 from models.train import train
 
-NAMES = {"bc", "bc_plus", "bc_plus_certified", "iql", "iql_plus", "iql_plus_certified"}
+NAMES = {
+    policy + ending
+    for policy in ("bc", "iql")
+    for ending in ("", "_plus", "_plus_certified", "_plus_discounted")
+} | {"held_action"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,8 @@ def test_every_pilot_of_the_paper_drives(bundle, small_recipe):
     for name, targets in moves.items():
         assert np.isfinite(targets).all(), name
         assert np.all((targets >= [0.0, 300.0]) & (targets <= [2.5, 350.0])), name
-    assert len({targets.tobytes() for targets in moves.values()}) == len(NAMES)
+    # Where the trust radius leaves the whole range, the certified move knows no policy.
+    assert len({targets.tobytes() for targets in moves.values()}) >= len(NAMES) - 1
     assert len({pilot.digest for pilot in found.values()}) == len(NAMES)
 
 

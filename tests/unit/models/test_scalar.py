@@ -95,3 +95,14 @@ def test_weights_that_would_not_be_convex_are_refused(pair):
     del tensors["scalar.z.1"]
     with pytest.raises(BundleError, match=r"scalar\.z\.1: missing"):
         ScalarModel(tensors, "scalar", layers=layers, n_features=N_FEATURES, n_mv=N_MV)
+
+
+def test_other_units_do_not_change_the_cost(pair):
+    _, model = pair
+    unit = np.array([0.2, 3.0])
+    for features, action in questions():
+        cost = model.at(features)
+        assert cost.rescaled(unit).cost(action / unit) == pytest.approx(cost.cost(action))
+        np.testing.assert_allclose(
+            cost.rescaled(unit).gradient(action / unit), unit * cost.gradient(action), atol=1e-12
+        )
