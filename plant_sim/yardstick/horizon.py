@@ -25,6 +25,7 @@ MOVE_UNIT = np.array([2.5, 50.0])  # the inputs' spans [kg/h, K]
 _FINE_STEP_S, _COARSE_STEP_S, _FINE_UNTIL_S = 300.0, 600.0, 7200.0
 _LOW, _HIGH = np.array(INPUT_LOW), np.array(INPUT_HIGH)
 _BEYOND = 2000.0  # kg/m3 or K: the integration has left all physics
+_RAMP_WEIGHT = 1.0e5  # per squared span that a later move is faster than the valves are
 _NEWTON_STEPS = 40
 _HALVINGS = 8
 
@@ -124,7 +125,9 @@ class Horizon:
     def __init__(self, *, kind: str, sample_time_s: float, weights: Weights) -> None:
         grid = _grid(sample_time_s)
         self.starts = block_starts(sample_time_s)
-        self._ends_s = sample_time_s * np.cumsum(BLOCKS[sample_time_s])
+        lengths_s = sample_time_s * np.array(BLOCKS[sample_time_s])
+        # a ramp centred on the boundary of two blocks has half of each; the first has its own block
+        self._ramp_s = np.append(lengths_s[0], 0.5 * (lengths_s[:-1] + lengths_s[1:]))
         self._path, self._slope = _predictor(kind, sample_time_s)
         self._share = np.array([length for _, length in grid]) / REWARD_TIME_S
         self._weights = weights
@@ -158,12 +161,29 @@ class Horizon:
         return Plan(inputs=u.reshape(-1, 2), cost=cost)
 
     def _box(self, situation: Situation) -> tuple[F64, F64]:
-        reach = np.where(np.isfinite(situation.reach), situation.reach, 1.0)
-        room = self._ends_s[:, None] * reach
-        return (
-            np.maximum(_LOW, situation.last - room).ravel(),
-            np.minimum(_HIGH, situation.last + room).ravel(),
-        )
+        """Bounds of the inputs; the move that is made at once keeps to the valves' rate."""
+        blocks = len(self.starts)
+        low, high = np.tile(_LOW, blocks), np.tile(_HIGH, blocks)
+        room = situation.reach * self._ramp_s[0]
+        low[:2] = np.maximum(_LOW, situation.last - room)
+        high[:2] = np.minimum(_HIGH, situation.last + room)
+        return low, high
+
+    def _ramps(self, situation: Situation, u: F64) -> tuple[F64, F64]:
+        """Moves too fast for the valves, upwards and downwards, in spans; and their slope over u.
+
+        Both of length 0 without rate limits.
+        """
+        n = u.size
+        if not np.isfinite(situation.reach).all():
+            return np.zeros(0), np.zeros((0, n))
+        spans = np.tile(MOVE_UNIT, len(self.starts))
+        room = np.outer(self._ramp_s, situation.reach).ravel()
+        changes = self._changes(situation, u)
+        scale = np.sqrt(_RAMP_WEIGHT) / spans
+        excess = np.concatenate((scale * (changes - room), scale * (-changes - room)))
+        slope = scale[:, None] * self._moves
+        return excess, np.vstack((slope, -slope))
 
     def _changes(self, situation: Situation, u: F64) -> F64:
         changes: F64 = self._moves @ u
@@ -179,6 +199,7 @@ class Horizon:
         total = self._share @ (np.square(error).sum(axis=0))
         total += self._weights.ceiling_weight * (self._share @ np.square(over))
         total += self._move_cost @ np.square(self._changes(situation, u))
+        total += np.square(np.maximum(self._ramps(situation, u)[0], 0.0)).sum()
         return float(total)
 
     def _quadratic(self, situation: Situation, u: F64) -> "Quadratic":
@@ -187,12 +208,13 @@ class Horizon:
         error = (path - situation.setpoint[:, None]).T.ravel()
         changes = self._changes(situation, u)
         scale = np.sqrt(self._weights.ceiling_weight * self._share)
+        fast, fast_slope = self._ramps(situation, u)
         return Quadratic(
             H=slope.T @ (weight[:, None] * slope)
             + self._moves.T @ (self._move_cost[:, None] * self._moves),
             g=slope.T @ (weight * error) + self._moves.T @ (self._move_cost * changes),
-            G=scale[:, None] * slope[1::2],
-            t=scale * (path[1] - self._weights.ceiling_K),
+            G=np.vstack((scale[:, None] * slope[1::2], fast_slope)),
+            t=np.concatenate((scale * (path[1] - self._weights.ceiling_K), fast)),
         )
 
 

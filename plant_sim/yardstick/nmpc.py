@@ -18,20 +18,28 @@ from plant_sim.yardstick.digest import digest_of
 from plant_sim.yardstick.horizon import Horizon, Plan, Situation, Weights, block_starts
 from plant_sim.yardstick.observer import Observer
 
-VERSION = 1
+VERSION = 2
 _GUESSES = ((1.0, 345.0), (2.0, 335.0), (0.5, 325.0))  # F_I [kg/h], T_c [K], held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NmpcOptions:
-    """Everything the moves depend on; the defaults were chosen on tuning starts only."""
+    """Everything the moves depend on.
+
+    The defaults were chosen on starts of seed 500 only, nominal, with mismatch, and with mismatch
+    and noise, for the best worst cell in which the override never acts. Of the ceilings 361.5,
+    361.8, 362.0 and 362.2 K the last was best, its peak with noise 362.65 K; at 362.0 K with a
+    ceiling_weight of 100 instead of 1000 the override acted. A move_weight of 100 instead of 10
+    halves the moves under noise (8 instead of 17 spans in 48 h) and costs up to 0.2 points; 30
+    is between them. The three kinds of disturbance differ by less than 0.1 points.
+    """
 
     sample_time_s: float = 300.0
     disturbance: str = "factors"
     disturbance_sd: tuple[float, float, float] = (0.02, 0.02, 0.02)
-    ceiling_K: float = 361.8
+    ceiling_K: float = 362.2
     ceiling_weight: float = 1000.0
-    move_weight: float = 10.0
+    move_weight: float = 30.0
     first_iterations: int = 60
     iterations: int = 3
 

@@ -12,13 +12,19 @@ import numpy as np
 
 from plant_sim.env import PolymerCSTREnv
 from plant_sim.reactor import F64
-from plant_sim.regulatory import DEFAULT_TUNING, PiTuning, sample_published
+from plant_sim.regulatory import PiTuning, sample_published
 from plant_sim.yardstick.digest import digest_of
 from plant_sim.yardstick.nmpc import NmpcPilot, options_for
 from plant_sim.yardstick.optimum import OptimumPilot
 from plant_sim.yardstick.symbolic import casadi
 
-ROBUST_TUNING = DEFAULT_TUNING
+ROBUST_TUNING = PiTuning(kp=(0.05835, 0.2485), ki=(2.396e-6, 4.599e-5))
+"""Found by `trimtab-plant tune-pi` with its default seed and budget.
+
+Score on the tuning starts of startup, grade down, grade up: nominal 51, 65, 51, with mismatch and
+noise 57, 66, 51. The DCS's `DEFAULT_TUNING` has 29, 83, 75 and 37, 84, 79: better in the grade
+changes, but its worst cell is 29 against 51.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,12 @@ def test_the_plan_keeps_to_what_the_valves_can_do():
     assert (move <= np.array([0.5, 10.0]) * 300.0 / 1800.0 + 1e-9).all()
 
 
+def test_plans_that_slow_valves_can_follow_never_need_the_override():
+    _, errors, peak = fly(pilots.nmpc(300.0), 250, scenario="grade_up", actuators=True)
+    assert peak < 363.0
+    assert np.abs(errors[-36:].mean(axis=0)).max() < 0.01
+
+
 def test_a_missing_reading_is_bridged_and_a_missing_setpoint_holds_the_last_move():
     pilot = NmpcPilot()
     env = PolymerCSTREnv(scenario="grade_up")
