@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Correction = Literal["none", "descent", "certified"]
 Target = Literal["partial_minimum", "discounted"]
-_CODE = 2  # part of every digest; raise it when the moves change for the same weights
+_CODE = 3  # part of every digest; raise it when the moves change for the same weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +154,29 @@ class PolicyPilot:
             models.maps[self.policy], sample, self._filters, elapsed
         )
         action = np.tanh(models.policies[self.policy](features))
-        if self.correction != "none":
-            cost, figures = self._cost(models, features, sample, elapsed)
-            action = self._corrected(cost, figures, action)
         low = np.array([mv.low for mv in models.manifest.mvs])
         high = np.array([mv.high for mv in models.manifest.mvs])
-        target: F64 = np.clip(sample.mv + action * policy.increment_scale, low, high)
+        increment = np.array(policy.increment_scale)
+        if self.correction != "none":
+            cost, figures = self._cost(models, features, sample, elapsed)
+            box = self._box(
+                action, figures, (low - sample.mv) / increment, (high - sample.mv) / increment
+            )
+            action = self._corrected(cost, figures, np.clip(action, *box), box)
+        target: F64 = np.clip(sample.mv + action * increment, low, high)
         return target
+
+    def _box(
+        self, action: F64, figures: ScalarCost | HeldCost, low: F64, high: F64
+    ) -> tuple[F64, F64]:
+        """Increments allowed to the correction; low, high: (n_mv,) ends of the MVs' ranges.
+
+        The discounted cost has seen increments of the data only, which end at +-1.
+        """
+        radius = figures.trust_radius if self.trust_radius is None else self.trust_radius
+        if self.target == "discounted":
+            return trust_box(action, radius)
+        return trust_box(action, radius, low, high)
 
     def _cost(
         self, models: Loaded, features: F64, sample: ProcessSample, elapsed: float
@@ -175,17 +191,20 @@ class PolicyPilot:
         increment = np.array(models.section.policies[self.policy].increment_scale)
         return held.network.at(seen, error).rescaled(increment / half), held.figures
 
-    def _corrected(self, cost: Collapsed, figures: ScalarCost | HeldCost, action: F64) -> F64:
-        radius = figures.trust_radius if self.trust_radius is None else self.trust_radius
+    def _corrected(
+        self,
+        cost: Collapsed,
+        figures: ScalarCost | HeldCost,
+        action: F64,
+        box: tuple[F64, F64],
+    ) -> F64:
         if self.correction == "descent":
             steps, rate = figures.descent_steps, figures.descent_rate
-            return descend(cost, action, steps=steps, rate=rate, radius=radius)
-        low, high = trust_box(action, radius)
+            return descend(cost, action, box, steps=steps, rate=rate)
         found = minimise(
             cost,
             action,
-            low,
-            high,
+            *box,
             gap_absolute=figures.gap_absolute,
             gap_relative=figures.gap_relative,
             max_iterations=figures.max_iterations,

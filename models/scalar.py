@@ -167,10 +167,12 @@ class ScalarModel:
         return centre, lower.T @ lower
 
 
-def descend(cost: Collapsed, action: F64, *, steps: int, rate: float, radius: float | None) -> F64:
-    """The published correction of an action (n_mv,) in [-1, 1]; see `ScalarPicnn.correct`."""
-    low, high = trust_box(action, radius)
-    corrected: F64 = scalar_kernels.descend(cost.parts, action, low, high, steps, rate)
+def descend(cost: Collapsed, action: F64, box: tuple[F64, F64], *, steps: int, rate: float) -> F64:
+    """Truncated projected gradient descent from an action (n_mv,) of the box, as published.
+
+    In the box of `trust_box(action, radius)` this is `ScalarPicnn.correct`.
+    """
+    corrected: F64 = scalar_kernels.descend(cost.parts, action, *box, steps, rate)
     return corrected
 
 
@@ -191,10 +193,12 @@ def minimise(
     return Minimum(action=found[0], cost=found[1], gap=found[2], iterations=found[3])
 
 
-def trust_box(action: F64, radius: float | None) -> tuple[F64, F64]:
-    """Box (n_mv,), (n_mv,) of the actions within `radius` (None: any) of one, in [-1, 1]."""
-    reach = 2.0 if radius is None else radius
-    return np.clip(action - reach, -1.0, 1.0), np.clip(action + reach, -1.0, 1.0)
+def trust_box(
+    action: F64, radius: float | None, low: F64 | float = -1.0, high: F64 | float = 1.0
+) -> tuple[F64, F64]:
+    """Box (n_mv,), (n_mv,) of [low, high] within `radius` (None: any) of an action."""
+    reach = np.inf if radius is None else radius
+    return np.clip(action - reach, low, high), np.clip(action + reach, low, high)
 
 
 def _affine(layer: tuple[F64, F64], u: F64) -> F64:

@@ -22,6 +22,7 @@ Parts: TypeAlias = tuple[F64, F64, F64, F64, F64, F64, F64]
 _ARMIJO = 1e-4
 _HALVINGS = 40
 _RIDGE = 1e-10
+_ROUND_OFF = 1e-15
 
 # Sums may be taken in another order (SIMD); NaN and infinity keep their meaning.
 _compiled = numba.njit(cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
@@ -170,7 +171,8 @@ def _search(  # noqa: PLR0917
         for j in range(a.size):
             slack += gradient[j] * (trial[j] - a[j])
         reached, _ = _forward(parts, trial, z, slope)
-        if slack < 0.0 and reached <= cost + _ARMIJO * slack:
+        # The last Newton step gains less than round-off, and takes the gap with it.
+        if slack < 0.0 and reached <= cost + _ARMIJO * slack + _ROUND_OFF * (1.0 + abs(cost)):
             return trial, size
         size *= 0.5
     return a, 0.0

@@ -6,7 +6,7 @@ import torch
 
 from models.bundle import BundleError
 from models.picnn import ScalarPicnn
-from models.scalar import ScalarModel, descend, minimise
+from models.scalar import ScalarModel, descend, minimise, trust_box
 
 N_FEATURES, N_MV = 5, 2
 
@@ -50,7 +50,7 @@ def test_the_descent_is_the_published_one(pair, radius):
     network, model = pair
     for features, action in questions():
         wanted = network.correct(*batch(features, action), steps=50, rate=0.05, radius=radius)
-        got = descend(model.at(features), action, steps=50, rate=0.05, radius=radius)
+        got = descend(model.at(features), action, trust_box(action, radius), steps=50, rate=0.05)
         np.testing.assert_allclose(got, wanted[0].numpy(), atol=1e-9)
 
 
