@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from models.baselines import HELD, SCALAR, policy_prefix
 from models.bc import BcTrainer
 from models.bundle import Baselines, HeldCost, Policy, ScalarCost, rounded
 from models.held import HeldTrainer
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from models.loop import Trainer
     from models.recipe import Recipe
 
-SCALAR = "scalar"
-HELD = "held"
 Fit: TypeAlias = "Callable[[Trainer], dict[str, float]]"
 
 
@@ -40,11 +39,6 @@ class TrainedBaselines:
     tensors: dict[str, NDArray[np.float64]]
     section: Baselines
     losses: dict[str, float]
-
-
-def policy_prefix(algorithm: str) -> str:
-    """Where `baselines.safetensors` holds the network of a policy."""
-    return f"policy.{algorithm}.net"
 
 
 def train_baselines(

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models.baseline_training import HELD, SCALAR, policy_prefix
 from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
 from models.features import FeatureMap, ProcessSample, values
 from models.forward import mlp_from
@@ -33,7 +32,13 @@ if TYPE_CHECKING:
 
 Correction = Literal["none", "descent", "certified"]
 Target = Literal["partial_minimum", "discounted"]
+SCALAR, HELD = "scalar", "held"  # where `baselines.safetensors` holds the networks of the costs
 _CODE = 3  # part of every digest; raise it when the moves change for the same weights
+
+
+def policy_prefix(algorithm: str) -> str:
+    """Where `baselines.safetensors` holds the network of a policy."""
+    return f"policy.{algorithm}.net"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

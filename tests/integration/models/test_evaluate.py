@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -170,3 +172,15 @@ def test_a_missing_solver_is_named_with_who_needs_it(monkeypatch):
     monkeypatch.setattr(yardsticks.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(EvaluationError, match=r"casadi.*optimum.*pip install trimtab\[dev\]"):
         yardsticks._check_installed({"optimum": "casadi"}, {"optimum"})
+
+
+def test_evaluating_loads_no_torch():
+    """It costs every worker process seconds and hundreds of megabytes."""
+    code = (
+        "import sys, models.evaluate, plant_sim.yardstick.pilots as pilots;"
+        "pilots.published(1, 0);"
+        "sys.exit(' '.join({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+    assert done.returncode == 0
