@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.conformal import Conformal
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -229,6 +231,7 @@ class Manifest(Frozen):
     baselines: Baselines | None = None
     dataset: dict[str, str | int | float | bool | None]
     data_checks: list[DataCheck] = []
+    conformal: Conformal | None = None
     training: dict[str, str | int | float | bool | None]
     files: dict[str, str]
 
@@ -258,6 +261,8 @@ class Manifest(Frozen):
             f"setpoint_envelope[{i}].normal": (len(h.normal), n_cv)
             for i, h in enumerate(self.setpoint_envelope)
         }
+        if self.conformal is not None:
+            lengths |= self.conformal.lengths(len(cost.blocks), n_cv, len(cost.features))
         for key, (got, wanted) in lengths.items():
             if got != wanted:
                 raise ValueError(f"{key} has {got} entries, {wanted} are needed")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from models.bundle import horizon_ends
+
 if TYPE_CHECKING:
     from models.bundle import Manifest
 
@@ -57,6 +59,10 @@ def model_card(manifest: Manifest) -> str:
             "",
             *(found or ["- none"]),
             "",
+            "## Where to believe it",
+            "",
+            *_conformal(manifest),
+            "",
             "## Training",
             "",
             *run,
@@ -68,3 +74,25 @@ def model_card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _conformal(manifest: Manifest) -> list[str]:
+    """What the held-out episodes say, a line each."""
+    section = manifest.conformal
+    if section is None:
+        return ["- no error bands and no novelty: the bundle was made without held-out episodes"]
+    hours = [end * manifest.sample_time_s / 3600.0 for end in horizon_ends(manifest.cost.blocks)]
+    rows = [
+        f"- {cv.name}: {section.bands[0][i]:.3g} {cv.unit} after {hours[0]:.3g} h, "
+        f"{section.bands[-1][i]:.3g} {cv.unit} after {hours[-1]:.3g} h"
+        for i, cv in enumerate(manifest.cvs)
+    ]
+    return [
+        f"From {len(section.episodes)} episodes that no network learned from. In a further episode",
+        f"of the kind in the data {section.within:.0%} of the predictions miss by at most the",
+        f"band, with probability {section.level:g}:",
+        "",
+        *rows,
+        f"- novelty 1: distance {section.ood_threshold:.3g} from the data; an episode stays below",
+        f"  with probability {section.ood_level:g}",
+    ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.bundle import Controlled, Finite, NonNegative, Positive, Share, Signal
+from models.conformal import Level, episodes_needed
 from models.evaluation.rules import EvaluationRecipe
 
 if TYPE_CHECKING:
@@ -230,6 +231,33 @@ class EnvelopeRecipe(Frozen):
     margin: NonNegative
 
 
+class ConformalRecipe(Frozen):
+    """Error bands and novelty from episodes that no network learns from; see `models.conformal`.
+
+    `held_out`: share of the episodes, `least_episodes`: at least so many. `level`, `within`: in
+    a further episode the share `within` of the predictions lies inside the bands with
+    probability `level`. `ood_level`: probability that a further episode is nowhere novel.
+    `shrinkage` of the covariance of the features.
+    """
+
+    held_out: Level
+    least_episodes: Count
+    level: Level
+    within: Level
+    ood_level: Level
+    shrinkage: Level
+
+    @model_validator(mode="after")
+    def _episodes_suffice(self) -> Self:
+        needed = episodes_needed(max(self.level, self.ood_level))
+        if self.least_episodes < needed:
+            raise ValueError(
+                f"`level` and `ood_level` need `least_episodes` of {needed} or more; "
+                "a level p needs p / (1 - p) episodes"
+            )
+        return self
+
+
 class Recipe(Frozen):
     """One training run, whole. `description`: one line for the list of recipes."""
 
@@ -247,6 +275,7 @@ class Recipe(Frozen):
     cost: CostRecipe
     scalar: ScalarRecipe
     held: HeldRecipe | None = None
+    conformal: ConformalRecipe | None = None
     evaluation: EvaluationRecipe | None = None
 
 

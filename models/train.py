@@ -27,6 +27,7 @@ from models.bundle import (
     sha256,
     write_manifest,
 )
+from models.calibration import Parts, calibrate, hold_out, without_section
 from models.data_checks import DataRefused
 from models.iql import IqlTrainer
 from models.learning_data import PolicyData, SequenceData, policy_data, sequence_data
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.conformal import Conformal
     from models.dataset import Dataset
 
     class Progress(Protocol):
@@ -71,6 +73,7 @@ class Trained:
     cost: SequenceData
     baselines: Baselines
     losses: dict[str, float]
+    conformal: Conformal | None = None
 
 
 def train(
@@ -97,8 +100,11 @@ def train(
     data = _data(recipe, work, own_file, jobs=jobs, progress=progress)
     if data.report.refused:
         raise DataRefused(data.report.words())
-    trained = _networks(recipe, data.data, work, progress)
-    trained = _with_held(recipe, data, trained, work, progress)
+    parts = hold_out(data.data, recipe)
+    trained = _networks(recipe, parts.learned, work, progress)
+    learned = replace(data, data=parts.learned)
+    trained = _with_held(recipe, learned, trained, work, progress)
+    trained = _with_conformal(recipe, data, parts, trained)
     return _write_bundle(recipe, data, trained, out)
 
 
@@ -190,6 +196,18 @@ def _with_held(
     )
 
 
+def _with_conformal(recipe: Recipe, data: TrainingData, parts: Parts, trained: Trained) -> Trained:
+    """Add error bands and novelty, from the episodes that no network has seen."""
+    section = calibrate(
+        parts.held_out,
+        recipe,
+        _manifest(recipe, data, trained, {}),
+        trained.tensors,
+        trained.cost.features.double().numpy(),
+    )
+    return replace(trained, conformal=section)
+
+
 def _fit(trainer: Trainer, work: Path, progress: Progress) -> dict[str, float]:
     progress.stage(trainer.name, trainer.steps)
     losses = run(trainer, work / f"{trainer.name}.safetensors", advance=progress.done)
@@ -257,7 +275,11 @@ def _manifest(
         ),
         baselines=trained.baselines,
         dataset=data.facts(recipe),
-        data_checks=data.report.findings,
+        data_checks=[
+            *data.report.findings,
+            *without_section(recipe, trained.conformal, len(data.data.episodes())),
+        ],
+        conformal=trained.conformal,
         training={
             "seed": recipe.seed,
             "torch": metadata.version("torch").split("+")[0],
