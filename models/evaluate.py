@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from models.bundle import WEIGHTS
 from models.evaluation.bundle_pilots import dataset_seed
 from models.evaluation.campaign import Campaign, Job
+from models.evaluation.episode import started
 from models.evaluation.output import tables, write_result
 from models.evaluation.plan import (
     FROM_BUNDLES,
@@ -52,12 +53,16 @@ CHOICE_OF_BEST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What every controller is run on, and the references there."""
+    """What every controller is run on, and the references there.
+
+    reachable: by case and start seed, whether the plant can hold the setpoint; empty: unknown.
+    """
 
     campaign: Campaign
     cases: list[Case]
     seeds: list[int]
     references: dict[Case, Reference]
+    reachable: dict[tuple[Case, int], bool]
 
 
 def evaluate(plan: Plan, cache: Path, *, jobs: int, progress: Progress) -> dict[str, Any]:
@@ -74,7 +79,13 @@ def evaluate(plan: Plan, cache: Path, *, jobs: int, progress: Progress) -> dict[
     yardsticks = yardsticks_of(setting, wanted)
     campaign = Campaign(setting, cache, jobs=jobs, progress=progress)
     by_case = _references(campaign, cases, seeds, yardsticks)
-    ground = Ground(campaign=campaign, cases=cases, seeds=seeds, references=by_case)
+    ground = Ground(
+        campaign=campaign,
+        cases=cases,
+        seeds=seeds,
+        references=by_case,
+        reachable=_reachable(setting, cases, seeds, yardsticks),
+    )
     chosen = [entry for entry in entries if entry.pilot.name in wanted]
     chosen += [Entry(pilot=pilot) for pilot in yardsticks.others]
     if yardsticks.optimum is not None and "optimum" in wanted:
@@ -148,6 +159,20 @@ def _references(
     )
 
 
+def _reachable(
+    setting: Setting, cases: list[Case], seeds: list[int], yardsticks: Yardsticks
+) -> dict[tuple[Case, int], bool]:
+    judge = yardsticks.reachable
+    if judge is None:
+        return {}
+    found = {}
+    for case in cases:
+        for seed in seeds:
+            env, _, info = started(setting, case, seed, {})
+            found[case, seed] = judge(env, info)
+    return found
+
+
 def _rows(ground: Ground, entries: list[Entry]) -> list[dict[str, Any]]:
     """A row an episode."""
     campaign, seeds = ground.campaign, ground.seeds
@@ -170,6 +195,7 @@ def _rows(ground: Ground, entries: list[Entry]) -> list[dict[str, Any]]:
             "dataset_seed": entry.dataset_seed,
             "start_seed": seeds[at],
             "sample_time_s": campaign.setting.sample_time_s,
+            "reachable": ground.reachable.get((case, seeds[at])),
         }
         whole = complete_row(found, head, ground.references.get(case), at)
         about = {**getattr(entry.pilot, "about", {}), **entry.columns}

@@ -53,16 +53,21 @@ def make_environment(setting: Setting, case: Case) -> Any:
     ).unwrapped
 
 
+def started(
+    setting: Setting, case: Case, start_seed: int, options: dict[str, Any]
+) -> tuple[Any, F64, dict[str, Any]]:
+    """The environment of `case` after the reset to one start, and what the reset returned."""
+    env = make_environment(setting, case)
+    asked = options if case.setpoint is None else {**options, "setpoint": case.setpoint}
+    return env, *env.reset(seed=start_seed, options=asked)
+
+
 def fly(pilot: Pilot, setting: Setting, case: Case, start_seed: int) -> Trace:
     """Run one episode, to its end even if the interlock trips.
 
     An episode that stopped at the trip would be spared the error that the trip costs.
     """
-    env = make_environment(setting, case)
-    options = pilot.reset_options()
-    if case.setpoint is not None:
-        options = {**options, "setpoint": case.setpoint}
-    seen, info = env.reset(seed=start_seed, options=options)
+    env, seen, info = started(setting, case, start_seed, pilot.reset_options())
     pilot.begin(env, seen, info)
     limits = [f"peak_{setting.rules.symbols[name]}" for name in setting.rules.limits]
     start = np.array(info["state"], dtype=np.float64)

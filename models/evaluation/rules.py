@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,26 @@ class SweepRecipe(Frozen):
     proximal: list[NonNegative]
 
 
+class Requirement(Frozen):
+    """What a controller must reach; the report judges it by the worst dataset seed.
+
+    `figure`: score of a cell; movement, mean over a cell; offset, largest of any CV in its unit,
+    over the starts whose setpoint the plant can hold; violated, episodes above a limit, of at
+    least `episodes`. `suites`: none given means every suite. `variant`: of the data the bundle
+    learned from; None is the variant that the report is about. `at_least`, `at_most`: one figure,
+    or one by scenario. `above`: controllers whose score it must exceed in every cell.
+    """
+
+    controller: str
+    figure: Literal["score", "movement", "offset", "violated"]
+    suites: list[str] = []
+    variant: str | None = None
+    at_least: Finite | dict[str, Finite] | None = None
+    at_most: Finite | dict[str, Finite] | None = None
+    above: list[str] = []
+    episodes: int = 0
+
+
 class EvaluationRecipe(Frozen):
     """How controllers are compared.
 
@@ -51,7 +71,8 @@ class EvaluationRecipe(Frozen):
     samples; the environment reports the peak as `peak_<symbol>`. `yardsticks`: module of the
     controllers that know the plant; `needs`: package that one of them needs, by name.
     `published`: how many published PI tunings are drawn, by `published_seed`; the best one is
-    chosen on `choice_starts` starts of `choice_seed` in `choice_suite`.
+    chosen on `choice_starts` starts of `choice_seed` in `choice_suite`. `shown`: controllers whose
+    trends the report draws. `required`: what the report judges.
     """
 
     hours: dict[str, Positive]
@@ -69,3 +90,5 @@ class EvaluationRecipe(Frozen):
     choice_starts: Count
     suites: Annotated[list[SuiteRecipe], Field(min_length=1)]
     sweep: SweepRecipe | None = None
+    shown: list[str] = []
+    required: list[Requirement] = []

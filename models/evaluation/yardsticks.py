@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.evaluation.pilot import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from types import ModuleType
 
     from models.evaluation.pilot import Pilot
     from models.evaluation.suites import Setting
 
 PI_MEDIAN, PI_BEST = "pi_median", "pi_best"
+Reachable: TypeAlias = "Callable[[Any, dict[str, Any]], bool]"
 NAMES = (PI_MEDIAN, PI_BEST, "pi_robust", "nmpc", "optimum")
 
 
@@ -25,13 +26,15 @@ class Yardsticks:
     """What a recipe's module of yardsticks has.
 
     published: the tunings whose median scores 0. optimum: scores 100. missing: names of what the
-    module does not have.
+    module does not have. reachable: whether the plant can hold an episode's setpoint, of the
+    environment and the info of its reset; None where nobody knows.
     """
 
     published: list[Pilot] = field(default_factory=list)
     optimum: Pilot | None = None
     others: list[Pilot] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    reachable: Reachable | None = None
 
 
 def yardsticks_of(setting: Setting, wanted: Collection[str]) -> Yardsticks:
@@ -55,6 +58,7 @@ def yardsticks_of(setting: Setting, wanted: Collection[str]) -> Yardsticks:
         optimum=module.optimum() if hasattr(module, "optimum") else None,
         others=others,
         missing=[name for name, maker in makers.items() if not hasattr(module, maker)],
+        reachable=getattr(module, "reachable", None),
     )
 
 

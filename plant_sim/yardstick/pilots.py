@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from plant_sim.env import PolymerCSTREnv
-from plant_sim.reactor import F64
+from plant_sim.reactor import F64, Parameters, steady_point
 from plant_sim.regulatory import PiTuning, sample_published
 from plant_sim.yardstick.digest import digest_of
 from plant_sim.yardstick.nmpc import NmpcPilot, options_for
@@ -83,3 +83,19 @@ def optimum() -> OptimumPilot:
     """The optimum of a perfect model; needs CasADi, as `nmpc`."""
     casadi()
     return OptimumPilot()
+
+
+def reachable(env: PolymerCSTREnv, info: dict[str, Any]) -> bool:
+    """Whether inputs inside their ranges hold the setpoint of the episode that `reset` began.
+
+    With the true parameters of the end of the episode, after its disturbance where it has one.
+    """
+    plant = env.plant
+    P, T = info["setpoint"].tolist()
+    disturbed = plant.options.disturbance
+    parameters: Parameters = plant.parameters.disturbed() if disturbed else plant.parameters
+    try:
+        steady_point(P, T, parameters)
+    except ValueError:
+        return False
+    return True

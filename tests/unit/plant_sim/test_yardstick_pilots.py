@@ -104,3 +104,26 @@ def test_the_robust_tuning_is_no_worse_than_the_dcs_default():
     )
     robust = tuner.scores(pilots.robust().tuning, budget, references).min()
     assert robust >= tuner.scores(DEFAULT_TUNING, budget, references).min()
+
+
+def test_what_one_plant_holds_another_does_not():
+    env = PolymerCSTREnv(scenario="grade_up", mismatch=True)
+    starts = [env.reset(seed=seed)[1] for seed in (1, 7)]
+    assert pilots.reachable(env, starts[1]) is False
+    env.reset(seed=1)
+    assert pilots.reachable(env, starts[0]) is True
+
+
+@pytest.mark.parametrize(
+    ("setpoint", "disturbance", "reachable"),
+    [
+        ((100.0, 350.0), False, True),
+        ((300.0, 350.0), False, False),
+        ((110.0, 360.0), False, False),  # too hot for the coolant until less heat is drawn off
+        ((110.0, 360.0), True, True),
+    ],
+)
+def test_a_setpoint_is_reachable_where_inputs_hold_it(setpoint, disturbance, reachable):
+    env = PolymerCSTREnv(disturbance=disturbance)
+    _, info = env.reset(seed=1, options={"setpoint": setpoint})
+    assert pilots.reachable(env, info) is reachable
