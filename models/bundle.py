@@ -124,9 +124,10 @@ class SequenceCost(Frozen):
     `blocks`: samples over which each move is held. `horizon_weights`: one per block end,
     non-negative. `gain_signs`: (n_cv, n_mv), +1, -1 or 0 (no path). `move_penalty`: per
     squared scaled change between blocks. `ceiling_penalty`: per squared excess over
-    `safe_high` [1/unit^2]. `proximal`: weight of the squared scaled distance of the first
-    move from the policy's. `trust_radius`: largest scaled distance of the first move from
-    the policy's (null: none).
+    `safe_high` [1/unit^2], counted over the first `ceiling_blocks` blocks (null: all): what is
+    predicted further ahead can still be prevented by later moves. `proximal`: weight of the
+    squared scaled distance of the first move from the policy's. `trust_radius`: largest scaled
+    distance of the first move from the policy's (null: none).
     """
 
     kind: Literal["sequence"]
@@ -138,6 +139,7 @@ class SequenceCost(Frozen):
     gain_signs: list[list[Literal[-1, 0, 1]]]
     move_penalty: Positive
     ceiling_penalty: NonNegative
+    ceiling_blocks: Annotated[int, Field(ge=1)] | None = None
     proximal: NonNegative
     trust_radius: Positive | None
     gap_absolute: Positive

@@ -192,12 +192,17 @@ def _run(
         noise=behaviour.noise,
         mismatch=behaviour.mismatch,
     ).unwrapped
-    options = {
+    options: dict[str, Any] = {
         "tuning": sample_published(tuning_rng, random_bias=behaviour.random_bias),
         "override_on_K": behaviour.override_on_K,
         "override_off_K": behaviour.override_off_K,
     }
-    seen, info = env.reset(seed=int(rng.integers(2**31)), options=options)
+    start_seed = int(rng.integers(2**31))
+    seen, info = env.reset(seed=start_seed, options=options)
+    spread = _setpoint_spread(recipe)
+    if spread.any():
+        options["setpoint"] = info["setpoint"] + rng.uniform(-spread, spread)
+        seen, info = env.reset(seed=start_seed, options=options)
     rows = [(seen, info["actual"], info["peak_T"], info["time_s"])]
     hold = max(1, round(behaviour.dither_hold_s / source.sample_time_s))
     size = np.array(behaviour.dither)
@@ -211,6 +216,13 @@ def _run(
         rows.append((seen, info["mean_actual"], info["peak_T"], info["time_s"]))
         done = tripped or over
     return rows
+
+
+def _setpoint_spread(recipe: Recipe) -> F64:
+    """Half the range (n_cv,) around the scenario's setpoint, in the environment's order."""
+    at = recipe.source.setpoints
+    spread = recipe.behaviour.setpoint_spread
+    return np.array([spread.get(name, 0.0) for name in sorted(at, key=at.__getitem__)])
 
 
 def _columns(recipe: Recipe, rows: list[Row]) -> dict[str, F64]:

@@ -191,14 +191,17 @@ class SequenceTrainer:
     """Regression of the change of the CVs at every horizon, each in units of its spread.
 
     Measurement noise is added to the inputs and, with the opposite sign, to the change that
-    is asked for: the network learns the change from what a noisy instrument shows.
+    is asked for: the network learns the change from what a noisy instrument shows. The loss is
+    quadratic up to about `loss_knee` spreads and linear beyond (pseudo-Huber, Charbonnier et al.
+    1997, doi:10.1109/83.551699): the few horizons in which the plant's override threw the inputs
+    about must not decide the gains of all the others.
     """
 
     def __init__(self, data: SequenceData, recipe: CostRecipe, seed: int, member: int) -> None:
         self.name = f"picnn-sequence-{member}"
         self.steps, self.learning_rate = recipe.steps, recipe.learning_rate
         self.generator = seeded(seed * 1000 + member)
-        self._data, self._batch = data, recipe.batch
+        self._data, self._batch, self._knee = data, recipe.batch, recipe.loss_knee
         self.model = SequencePredictor(
             SequenceShape(
                 n_features=data.features.shape[1],
@@ -221,7 +224,9 @@ class SequenceTrainer:
         predicted = self.model(data.features[rows] + noise @ data.noise_features, data.moves[rows])
         wanted = data.change[rows] + (noise @ data.noise_change)[:, None]
         miss = (predicted - wanted) * data.mask[rows] / data.spread
-        loss = miss.square().sum() / (data.mask[rows].sum() * data.change.shape[2])
+        knee = self._knee
+        size = 2.0 * knee * ((miss.square() + knee * knee).sqrt() - knee)
+        loss = size.sum() / (data.mask[rows].sum() * data.change.shape[2])
         self.optimizers["model"].zero_grad()
         torch.autograd.backward(loss)
         self.optimizers["model"].step()

@@ -81,7 +81,8 @@ class Behaviour(Frozen):
 
     `override_on_K`, `override_off_K`: the DCS's high-temperature override in the data.
     `dither`: size of the uniform steps added to each output [MV units], held `dither_hold_s`.
-    `random_bias`: the PI's bias (its first output) is drawn as well.
+    `random_bias`: the PI's bias (its first output) is drawn as well. `setpoint_spread`: each
+    episode's setpoint is drawn this far around the scenario's, by CV [CV units].
     `variant` names the kind: `mild_dither`; `published_pi`, the PI alone as arXiv 2507.22640 has
     it; `historian`, the record of a plant in operation, see `Historian`.
     """
@@ -93,15 +94,18 @@ class Behaviour(Frozen):
     dither: list[NonNegative]
     dither_hold_s: Positive
     random_bias: bool
+    setpoint_spread: dict[str, NonNegative] = {}
     noise: bool
     mismatch: bool
     historian: Historian | None = None
 
     @model_validator(mode="after")
     def _is_what_it_is_called(self) -> Self:
-        added = any(self.dither) or self.random_bias
-        if self.variant == "published_pi" and added:
-            raise ValueError("variant published_pi: allowed: dither 0, random_bias false")
+        spread = any(self.setpoint_spread.values())
+        if self.variant == "published_pi" and (any(self.dither) or self.random_bias or spread):
+            raise ValueError(
+                "variant published_pi: allowed: dither 0, setpoint_spread 0, random_bias false"
+            )
         if (self.variant == "historian") != (self.historian is not None):
             raise ValueError("[behaviour.historian] belongs to variant historian, and only there")
         return self
@@ -123,7 +127,8 @@ class FeatureRecipe(Frozen):
 class PolicyRecipe(Frozen):
     """IQL (Kostrikov et al. 2021, arXiv 2110.06169) and behaviour cloning share these.
 
-    `expectile`: of the value loss. `temperature`: inverse temperature of the advantage weight,
+    `stride`: samples of one decision; its action is the mean move a sample over them. `discount`:
+    of one sample. `expectile`: of the value loss. `temperature`: inverse temperature of the advantage weight,
     `weight_limit`: its ceiling. `target_rate`: Polyak step of the target critics.
     `reward_scale`: returns are divided by it.
     """
@@ -135,6 +140,7 @@ class PolicyRecipe(Frozen):
     steps: Count
     batch: Count
     learning_rate: Positive
+    stride: Count
     discount: Annotated[float, Field(gt=0, lt=1)]
     expectile: Annotated[float, Field(ge=0.5, lt=1)]
     temperature: NonNegative
@@ -155,11 +161,13 @@ class CostRecipe(Frozen):
     batch: Count
     learning_rate: Positive
     input_noise: dict[str, NonNegative]
+    loss_knee: Positive
     blocks: list[Count]
     last_block_weight: Positive
     gain_signs: list[list[Literal[-1, 0, 1]]]
     move_penalty: Positive
     ceiling_penalty: NonNegative
+    ceiling_blocks: Count
     proximal: NonNegative
     trust_radius: Positive | None = None
     gap_absolute: Positive

@@ -102,7 +102,8 @@ class Reference:
         total = miss @ horizon
         for i, cv in enumerate(self.manifest.cvs):
             if ceilings and cv.safe_high is not None:
-                excess = functional.relu(scans.now[:, None, i] + change[..., i] - cv.safe_high)
+                near = change[:, : cost.ceiling_blocks, i]
+                excess = functional.relu(scans.now[:, None, i] + near - cv.safe_high)
                 total = total + cost.ceiling_penalty * excess.square().sum(dim=1)
         steps = torch.diff(moves, dim=1, prepend=torch.zeros_like(moves[:, :1]))
         total = total + cost.move_penalty * steps.square().sum(dim=(1, 2))
@@ -197,7 +198,8 @@ class Reference:
         change = self.predicted(scans.features, moves) + scans.bias
         capped = [i for i, cv in enumerate(self.manifest.cvs) if cv.safe_high is not None]
         tops = torch.tensor([self.manifest.cvs[i].safe_high for i in capped], dtype=torch.float64)
-        return (scans.now[:, None, capped] + change[..., capped] - tops).flatten(1)
+        near = change[:, : self.manifest.cost.ceiling_blocks][..., capped]
+        return (scans.now[:, None, capped] + near - tops).flatten(1)
 
     def _ceiling_rows(self, scans: Scans) -> Tensor:
         """Slope of the excess (B, n_ceilings, n) in the moves, by autograd; it is affine."""

@@ -1,7 +1,7 @@
 """The sequence PICNN at run time: everything that depends on the state, collapsed once a scan.
 
     c(s, U) = sum_h w_h || e - E_h(s) - b_h - B_h(s) U ||^2_W
-              + k sum_h max(0, y_h(s, U) - ceiling)^2 + lambda || D U ||^2
+              + k sum_{h near} max(0, y_h(s, U) - ceiling)^2 + lambda || D U ||^2
               + rho / 2 || U_0 - pi(s) ||^2
 
 U holds the moves of all blocks as scaled deviations from the moves in force; E_h is the
@@ -79,6 +79,8 @@ class SequenceModel:
             [np.inf if cv.safe_high is None else cv.safe_high for cv in manifest.cvs]
         )
         self._ceiling_penalty = cost.ceiling_penalty
+        self._capped = np.zeros((self.n_blocks, self.n_cv), dtype=np.bool_)
+        self._capped[: cost.ceiling_blocks] = np.isfinite(self._ceiling)
         self._proximal = cost.proximal
         self._movement = 2.0 * cost.move_penalty * _difference_square(self.n_blocks, self.n_mv)
 
@@ -123,7 +125,7 @@ class SequenceModel:
         hessian[first, first] += self._proximal
         linear[first] -= self._proximal * policy
         constant = float(weight @ (miss * miss)) + 0.5 * self._proximal * float(policy @ policy)
-        capped = np.tile(np.isfinite(self._ceiling), self.n_blocks)
+        capped = self._capped.ravel()
         excess = (now + drift - np.where(np.isfinite(self._ceiling), self._ceiling, 0.0)).ravel()
         return BoxProblem(
             hessian=hessian,

@@ -55,7 +55,7 @@ def test_moves_without_effect_are_refused_by_pair(small_recipe, small_data):
 
 def test_moves_that_the_situation_explains_are_refused(small_recipe, small_data):
     """A proportional controller alone: what it does is feedback, not excitation."""
-    coolant = 340.0 + 0.5 * (small_data.sp[:, 1] - small_data.cv[:, 1])
+    coolant = 340.0 + 0.2 * (small_data.sp[:, 1] - small_data.cv[:, 1])
     report = check(with_column(small_data, "mv", 1, coolant), small_recipe)
     found = only(report, "refuse", "CoolantTemperature")
     assert "too little excitation" in found.reason

@@ -29,8 +29,8 @@ def test_the_bundle_loads_and_names_its_data(trained):
     assert manifest.dataset["episodes"] == 6
     assert manifest.dataset["variant"] == "mild_dither"
     assert manifest.dataset["episodes_above_limit"] == 0
-    assert manifest.dataset["override_on_K"] == 358.0
-    assert manifest.dataset["dither"] == "[0.1, 0.75]"
+    assert manifest.dataset["override_on_K"] == 363.0
+    assert manifest.dataset["dither"] == "[0.3, 2.0]"
     assert "# polymer-cstr" in (at / "out" / "README.md").read_text()
 
 
