@@ -36,8 +36,9 @@ class Conformal(BaseModel):
     `episodes`: numbers of the held-out episodes in the dataset. `bands`: (n_blocks, n_cv)
     [CV units]: in a further episode at least the share `within` of the predictions to the end of
     a block miss by at most this, with probability `level`. The distance of a state from the
-    data is |W (x - mean)|, x the features of the cost, W `ood_whitening` (n, n). `ood_threshold`:
-    the largest distance of a further episode stays below it with probability `ood_level`.
+    data is min over c of |W (x - c)|: x the features of the cost, W `ood_whitening` (n, n), c one of
+    the `ood_centres` (k, n), states of the data. `ood_threshold`: the largest distance of a further
+    episode stays below it with probability `ood_level`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +48,7 @@ class Conformal(BaseModel):
     within: Level
     bands: list[list[Positive]]
     ood_level: Level
-    ood_mean: list[Number]
+    ood_centres: Annotated[list[list[Number]], Field(min_length=1)]
     ood_whitening: list[list[Number]]
     ood_threshold: Positive
 
@@ -55,10 +56,13 @@ class Conformal(BaseModel):
         """Entries that each list has and needs, by key."""
         found = {
             "conformal.bands": (len(self.bands), n_blocks),
-            "conformal.ood_mean": (len(self.ood_mean), n_features),
             "conformal.ood_whitening": (len(self.ood_whitening), n_features),
         }
         found |= {f"conformal.bands[{i}]": (len(r), n_cv) for i, r in enumerate(self.bands)}
+        found |= {
+            f"conformal.ood_centres[{i}]": (len(row), n_features)
+            for i, row in enumerate(self.ood_centres)
+        }
         return found | {
             f"conformal.ood_whitening[{i}]": (len(row), n_features)
             for i, row in enumerate(self.ood_whitening)
@@ -86,15 +90,15 @@ class ConformalWatch:
         self._half = np.array([(mv.high - mv.low) / 2.0 for mv in manifest.mvs])
         if self._section is not None:
             self._band = np.array(self._section.bands[0])
-            self._mean = np.array(self._section.ood_mean)
             self._whitening = np.array(self._section.ood_whitening) / self._section.ood_threshold
+            self._centres = np.array(self._section.ood_centres) @ self._whitening.T
 
     def novelty(self, features: F64) -> float:
         """Distance of scaled features (n,) from the data over its threshold; > 1: unlike them."""
         if self._section is None:
             return math.nan
-        apart = self._whitening @ (features - self._mean)
-        return math.sqrt(float(apart @ apart))
+        apart = self._centres - self._whitening @ features
+        return math.sqrt(float(np.min(np.einsum("kn,kn->k", apart, apart))))
 
     def outside_bands(self, memory: Memory) -> float:
         """Share of the remembered one-block predictions with a CV outside its band.

@@ -8,6 +8,7 @@ replay of the journal needs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from models.bundle import BundleError, Manifest, load_manifest, load_weights
+from models.conformal import ConformalWatch
 from models.correction import BoxProblem, Solution, minimise
 from models.features import ProcessSample, values
 from models.forward import mlp_from
@@ -49,7 +51,8 @@ class AdviceRequest:
 
     low, high: (n_mv,) box of the next move, absolute [MV units]; it holds every limit of the
     guard, so that the answer can be written as it is. range_low, range_high: (n_mv,) limits
-    of the later moves; equal to low and high where an MV is not ours to move.
+    of the later moves, each of which is planned to go no further than this one may; equal to
+    low and high where an MV is not ours to move.
     windup_low, windup_high: (n_mv,) bool, reported by the plant. freeze: the integrators
     stand still (not in control, HOLD, or initialising).
     """
@@ -71,7 +74,10 @@ class Advice:
     policy_move, move: (n_mv,) [MV units]; `move` lies in [low, high]. plan: (n_blocks, n_mv).
     predicted: (n_blocks, n_cv) [CV units] under the plan. target: (n_cv,) setpoint as shifted
     by the integrators. cost: J of the plan; `cost - min J <= gap <= tolerance`. kkt: residual
-    max |z - project(z - dJ/dz)| in scaled moves.
+    max |z - project(z - dJ/dz)| in scaled moves. novelty: distance of the state from the training
+    data over its calibrated threshold, above 1 unlike them. outside_bands: share of the
+    remembered one-block predictions outside their error band. Both are NaN for a bundle without
+    held-out episodes, and both only inform: nothing is refused for them.
     """
 
     policy_move: F64
@@ -84,6 +90,8 @@ class Advice:
     tolerance: float
     kkt: float
     iterations: int
+    novelty: float = math.nan
+    outside_bands: float = math.nan
 
     @property
     def certified(self) -> bool:
@@ -115,6 +123,7 @@ class _Scan:
     policy: F64
     target: F64
     response: Response
+    novelty: float
 
 
 class Runtime:
@@ -134,6 +143,7 @@ class Runtime:
         self._policy_override = policy_override
         self.model = SequenceModel(manifest, tensors)
         self.tracker = Tracker(manifest, self.model)
+        self.watch = ConformalWatch(manifest, self.model)
         policy = manifest.policy
         self._policy = mlp_from(
             tensors,
@@ -202,6 +212,7 @@ class Runtime:
             policy=self.policy_move(memory, sample),
             target=self.tracker.target(memory, sample.sp),
             response=response,
+            novelty=self.watch.novelty(features),
         )
         problem = self._problem(request, memory, scan)
         cost = self.manifest.cost
@@ -239,7 +250,14 @@ class Runtime:
         mv = request.sample.mv
         low = np.tile((request.range_low - mv) / self._half, (self.model.n_blocks, 1))
         high = np.tile((request.range_high - mv) / self._half, (self.model.n_blocks, 1))
-        low[0], high[0] = (request.low - mv) / self._half, (request.high - mv) / self._half
+        down, up = (request.low - mv) / self._half, (request.high - mv) / self._half
+        # What limits one move limits each later one: block j is reached in `scans` moves.
+        scans = self.model.starts[:, None] + 1
+        low, high = (
+            np.clip(np.minimum(down, 0.0) * scans, low, high),
+            np.clip(np.maximum(up, 0.0) * scans, low, high),
+        )
+        low[0], high[0] = down, up
         wish = (scan.policy - mv) / self._half
         radius = self.manifest.cost.trust_radius
         if radius is not None:
@@ -290,5 +308,7 @@ class Runtime:
             tolerance=tolerance,
             kkt=solution.kkt,
             iterations=solution.iterations,
+            novelty=scan.novelty,
+            outside_bands=self.watch.outside_bands(memory),
         )
         return advice, replace(memory, plan=plan)

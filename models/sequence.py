@@ -57,6 +57,7 @@ class SequenceModel:
         cost = manifest.cost
         self.n_blocks, self.n_cv, self.n_mv = len(cost.blocks), len(manifest.cvs), len(manifest.mvs)
         self.ends = np.array(horizon_ends(cost.blocks))
+        self.starts = self.ends - np.array(cost.blocks)
         self.scale = np.array([cv.scale for cv in manifest.cvs])
         shape = (self.n_blocks, self.n_cv, self.n_blocks, self.n_mv)
         n_out = self.n_blocks * self.n_cv * (1 + self.n_mv)

@@ -8,7 +8,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from plant_sim.plant import LoopCommand, LoopMode, Plant, PlantOptions, StepSummary
+from plant_sim.plant import (
+    ACTUATOR_LAG_S,
+    ACTUATOR_RATE_PER_S,
+    LoopCommand,
+    LoopMode,
+    Plant,
+    PlantOptions,
+    StepSummary,
+)
 from plant_sim.reactor import F64, INPUT_HIGH, INPUT_LOW
 from plant_sim.regulatory import PiTuning
 from plant_sim.scenarios import scenario_named
@@ -89,6 +97,17 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
         if self._plant is None:
             raise RuntimeError("call reset() before step()")
         return self._plant
+
+    @property
+    def move_limit(self) -> F64:
+        """Largest move (2,) of the targets that the actuators follow within a sample [kg/h, K].
+
+        What a DCS has configured as the rate limit of its outputs; infinite without actuators.
+        """
+        if not self._options.actuators:
+            return np.full(2, np.inf)
+        limit: F64 = np.array(ACTUATOR_RATE_PER_S) * (self.sample_time_s + ACTUATOR_LAG_S)
+        return limit
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -46,7 +46,8 @@ class SequencePilot:
     """The certified correction of the sequence PICNN, tied to a policy.
 
     proximal, trust_radius: None leaves the bundle's; a radius of `inf` is none. move_limit: (n_mv,)
-    largest move a sample [MV units], None: the whole range. noted:
+    largest move a sample [MV units], None: what the environment's `move_limit` says, if it has
+    one, as a DCS has the rate limits of its outputs configured. noted:
     `policy_distance` is the largest scaled distance over the MVs of the move from what it is tied
     to (NaN where refused), `refused` whether there was no advice; the move in force is then held.
     """
@@ -63,6 +64,7 @@ class SequencePilot:
     noted: dict[str, float] = field(default_factory=dict, repr=False)
     _runtime: Any = field(default=None, repr=False)
     _memory: Any = field(default=None, repr=False)
+    _reach: Any = field(default=None, repr=False)
 
     def reset_options(self) -> dict[str, Any]:
         """Nothing of the environment is changed."""
@@ -79,16 +81,20 @@ class SequencePilot:
             policy_override=_override(self.role, manifest, rng),
         )
         self._memory = self._runtime.initial_memory()
+        configured = (
+            getattr(env, "move_limit", np.inf) if self.move_limit is None else self.move_limit
+        )
+        low, high = _ranges(manifest)
+        self._reach = np.minimum(configured, high - low)
 
     def decide(self, seen: F64, info: dict[str, Any]) -> F64:
         """The corrected move (n_mv,) [MV units]."""
         sample = sample_of(self._runtime.manifest, self.source, seen, info)
         low, high = _ranges(self._runtime.manifest)
-        reach = high - low if self.move_limit is None else np.array(self.move_limit)
         request = AdviceRequest(
             sample=sample,
-            low=np.clip(sample.mv - reach, low, high),
-            high=np.clip(sample.mv + reach, low, high),
+            low=np.clip(sample.mv - self._reach, low, high),
+            high=np.clip(sample.mv + self._reach, low, high),
             range_low=low,
             range_high=high,
             windup_low=np.zeros(len(low), dtype=bool),
