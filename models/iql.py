@@ -6,6 +6,12 @@
 
 with the deterministic policy's log-likelihood being the squared distance. No terminal
 states: an episode of this data ends because its time is up, never because a goal is reached.
+
+One action covers `stride` samples, as a semi-Markov decision process has it (Sutton, Precup &
+Singh 1999, 10.1016/S0004-3702(99)00052-1): r is the discounted reward of those samples and gamma
+their discount. Over a single short sample the action is a rare jump of the outputs or next to
+nothing, its advantage is lost in the critics' errors, and the policy drifts off the data.
+A share of every batch is seen under other setpoints, see `models.hindsight`.
 """
 
 from __future__ import annotations
@@ -56,12 +62,11 @@ class IqlTrainer:
     def step(self) -> dict[str, float]:
         """One update of value, critics and policy on one batch."""
         data, recipe = self._data, self._recipe
-        rows = data.draw(recipe.batch, self.generator)
-        s, a, r, after = data.batch(rows)
+        s, a, r, after = self._batch()
         pair = torch.cat((s, a), dim=1)
         with torch.no_grad():
             best = torch.minimum(self.targets[0](pair), self.targets[1](pair))
-            goal = r + recipe.discount * self.value(after)
+            goal = r + data.discount * self.value(after)
         gap = best - self.value(s)
         tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
         value_loss = (tau * gap.square()).mean()
@@ -78,6 +83,17 @@ class IqlTrainer:
             "critics": critic_loss.item(),
             "policy": policy_loss.item(),
         }
+
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(s, a, r, s'): a share under other setpoints, the rest as recorded."""
+        data, recipe = self._data, self._recipe
+        rows = data.draw(recipe.batch, self.generator)
+        count = round(recipe.relabel * recipe.batch)
+        if count == 0:
+            return data.batch(rows)
+        parts = data.relabelled(rows[:count], self.generator), data.batch(rows[count:])
+        s, a, r, after = (torch.cat(pair) for pair in zip(*parts, strict=True))
+        return s, a, r, after
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimizers[name].zero_grad()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from models.hindsight import Hindsight
 from models.transitions import (
     SequenceTargets,
+    coming_rewards,
     fit_features,
     has_next,
     increment_scale,
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyData:
-    """Transitions: features (M, n), actions (M, n_mv), reward (M, 1) of the sample that follows.
+    """Transitions over one decision: features (M, n), actions (M, n_mv), reward (M, 1).
 
-    rows: those followed by another sample. spec: the fitted features. increment: (n_mv,).
+    A decision lasts `stride` samples: the reward is that of the samples that follow, the
+    successor lies so many rows on, `discount` is that of the whole decision. rows: those with a
+    successor. spec: the fitted features. increment: (n_mv,).
     cost_ahead: (M,) mean of the discounted tracking cost over the coming samples.
     """
 
@@ -44,6 +48,9 @@ class PolicyData:
     rows: Tensor
     spec: list[Feature]
     increment: F64
+    stride: int
+    discount: float
+    hindsight: Hindsight
 
     def draw(self, batch: int, generator: torch.Generator) -> Tensor:
         """Rows of one batch, with replacement."""
@@ -51,23 +58,40 @@ class PolicyData:
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(s, a, r, s')."""
-        return self.features[rows], self.actions[rows], self.rewards[rows], self.features[rows + 1]
+        after = self.features[rows + self.stride]
+        return self.features[rows], self.actions[rows], self.rewards[rows], after
+
+    def relabelled(
+        self, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(s, a, r, s') under setpoints drawn anew, see `models.hindsight`."""
+        s, a, _, after = self.batch(rows)
+        setpoint = self.hindsight.setpoints(rows, generator)
+        return (
+            self.hindsight.features(s, rows, setpoint),
+            a,
+            self.hindsight.rewards(rows, setpoint),
+            self.hindsight.features(after, rows + self.stride, setpoint),
+        )
 
 
 def policy_data(data: Dataset, recipe: Recipe) -> PolicyData:
     """Prepare transitions by the recipe."""
-    fitted = fit_features(recipe.policy.features, recipe, data)
-    scale = increment_scale(data, recipe.policy.increment_quantile)
+    policy = recipe.policy
+    fitted = fit_features(policy.features, recipe, data)
+    scale = increment_scale(data, policy.increment_quantile, policy.stride)
     cost = tracking_cost(data, recipe)
-    ahead = np.concatenate((cost[1:], cost[-1:]))
     return PolicyData(
         features=_f32(fitted.matrix),
-        actions=_f32(increments(data, scale)),
-        rewards=_f32(-ahead[:, None] / recipe.policy.reward_scale),
+        actions=_f32(increments(data, scale, policy.stride)),
+        rewards=_f32(coming_rewards(data, recipe)[:, None]),
         cost_ahead=_f32(_discounted(data, cost, recipe)),
-        rows=torch.as_tensor(np.flatnonzero(has_next(data))),
+        rows=torch.as_tensor(np.flatnonzero(has_next(data, policy.stride))),
         spec=fitted.features,
         increment=scale,
+        stride=policy.stride,
+        discount=policy.discount**policy.stride,
+        hindsight=Hindsight.of(data, fitted.features, recipe),
     )
 
 

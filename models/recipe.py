@@ -128,9 +128,11 @@ class PolicyRecipe(Frozen):
     """IQL (Kostrikov et al. 2021, arXiv 2110.06169) and behaviour cloning share these.
 
     `stride`: samples of one decision; its action is the mean move a sample over them. `discount`:
-    of one sample. `expectile`: of the value loss. `temperature`: inverse temperature of the advantage weight,
-    `weight_limit`: its ceiling. `target_rate`: Polyak step of the target critics.
-    `reward_scale`: returns are divided by it.
+    of one sample. `expectile`: of the value loss. `temperature`: inverse temperature of the
+    advantage weight, `weight_limit`: its ceiling. `target_rate`: Polyak step of the target critics.
+    Reward of a sample = -(tracking cost ** `reward_power`) / `reward_scale`; 0.5 keeps the errors
+    of a start from drowning those near the setpoint. `relabel`: share of IQL's batches under
+    setpoints drawn anew, see `models.hindsight`.
     """
 
     algorithm: Literal["iql", "bc"]
@@ -147,6 +149,8 @@ class PolicyRecipe(Frozen):
     weight_limit: Positive
     target_rate: Annotated[float, Field(gt=0, le=1)]
     reward_scale: Positive
+    reward_power: Annotated[float, Field(gt=0, le=1)]
+    relabel: Share
     increment_quantile: Annotated[float, Field(gt=0.5, le=1)]
 
 

@@ -103,21 +103,41 @@ def _fit_initial(names: list[str], seen: F64, column: F64) -> Initial:
     )
 
 
-def increments(data: Dataset, scale: F64) -> F64:
-    """Scaled move from each sample to the next (M, n_mv), cut to [-1, 1]; 0 at a segment's end."""
-    step = np.zeros_like(data.mv)
-    step[:-1] = data.mv[1:] - data.mv[:-1]
-    step[_last_rows(data)] = 0.0
-    scaled: F64 = np.clip(step / scale, -1.0, 1.0)
+def increments(data: Dataset, scale: F64, stride: int) -> F64:
+    """Scaled mean move a sample over the coming `stride` samples (M, n_mv), cut to [-1, 1].
+
+    0 where fewer follow in the segment.
+    """
+    scaled: F64 = np.clip(_mean_moves(data, stride) / scale, -1.0, 1.0)
     return scaled
 
 
-def increment_scale(data: Dataset, quantile: float) -> F64:
+def increment_scale(data: Dataset, quantile: float, stride: int) -> F64:
     """The increment (n_mv,) that is 1.0 for the policy: a high quantile of the data's."""
-    step = np.abs(np.diff(data.mv, axis=0))
-    inside = np.diff(data.segment) == 0
-    high: F64 = np.quantile(step[inside], quantile, axis=0)
+    step = np.abs(_mean_moves(data, stride))[has_next(data, stride)]
+    high: F64 = np.quantile(step, quantile, axis=0)
     return np.maximum(high, 1e-6)
+
+
+def _mean_moves(data: Dataset, stride: int) -> F64:
+    step = np.zeros_like(data.mv)
+    rows = np.flatnonzero(has_next(data, stride))
+    step[rows] = (data.mv[rows + stride] - data.mv[rows]) / stride
+    return step
+
+
+def coming_rewards(data: Dataset, recipe: Recipe) -> F64:
+    """Discounted reward (M,) of the samples of one decision, -(cost ** power) of each, scaled.
+
+    Only rows of which `has_next(data, stride)` holds mean something.
+    """
+    policy = recipe.policy
+    cost = tracking_cost(data, recipe) ** policy.reward_power
+    total = np.zeros_like(cost)
+    for lag in range(1, policy.stride + 1):
+        total[:-lag] -= policy.discount ** (lag - 1) * cost[lag:]
+    scaled: F64 = total / policy.reward_scale
+    return scaled
 
 
 def tracking_cost(data: Dataset, recipe: Recipe) -> F64:
@@ -127,15 +147,12 @@ def tracking_cost(data: Dataset, recipe: Recipe) -> F64:
     return np.asarray(cost * (recipe.source.sample_time_s / 1800.0))
 
 
-def has_next(data: Dataset) -> NDArray[np.bool_]:
-    """Rows (M,) that are followed by the next sample of the same segment."""
-    follow = np.ones(len(data.episode), dtype=bool)
-    follow[_last_rows(data)] = False
+def has_next(data: Dataset, stride: int = 1) -> NDArray[np.bool_]:
+    """Rows (M,) that are followed by `stride` more samples of the same segment."""
+    follow = np.zeros(len(data.episode), dtype=bool)
+    for begin, end in data.bounds():
+        follow[begin : max(begin, end - stride)] = True
     return follow
-
-
-def _last_rows(data: Dataset) -> list[int]:
-    return [end - 1 for _, end in data.bounds()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
