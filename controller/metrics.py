@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info
@@ -157,6 +158,16 @@ class Metrics:
         self.refused = self._counter(
             "correction_refused_total", "Scans without usable advice, by reason.", ["reason"]
         )
+        self.novelty = self._gauge(
+            "model_novelty_ratio",
+            "Distance of the state from the training data over its threshold; NaN if not known.",
+        )
+        self.outside_bands = self._gauge(
+            "model_outside_bands_ratio",
+            "Share of recent one-block predictions outside their error band; NaN if not known.",
+        )
+        self.novelty.set(nan)
+        self.outside_bands.set(nan)
         self.limit_hits = self._counter(
             "limit_hits_total", "Moves that ended at a limit of their box.", ["tag", "limit"]
         )

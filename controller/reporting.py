@@ -145,8 +145,10 @@ class Reporter:
 
     def _measure_advice(self, report: CycleReport) -> None:
         metrics = self._metrics
+        novelty = outside_bands = math.nan
         match report.proposal:
             case Advised(advice=advice, request=request):
+                novelty, outside_bands = advice.novelty, advice.outside_bands
                 spans = np.array([mv.span for mv in self._binding.mvs])
                 share = np.abs(advice.move - advice.policy_move) / spans
                 metrics.correction_norm.observe(float(np.sqrt(np.sum(share**2))))
@@ -169,6 +171,8 @@ class Reporter:
                 metrics.refused.labels("not_asked").inc()
             case _:
                 assert_never(report.proposal)
+        metrics.novelty.set(novelty)
+        metrics.outside_bands.set(outside_bands)
         self._measure_moves(report)
 
     def _measure_moves(self, report: CycleReport) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from models.bundle import Manifest
     from models.dataset import Dataset
-    from models.recipe import ConformalRecipe, Recipe
+    from models.recipe import Recipe
 
     F64 = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def calibrate(
     """Bands and novelty from the held-out episodes, features computed as on line.
 
     manifest, tensors: the trained cost. learned: (K, n) features it was trained on, which give
-    mean and covariance. None where there are no held-out episodes, or too few at a horizon.
+    covariance and centres. None where there are no held-out episodes, or too few at a horizon.
     """
     rule = recipe.conformal
     if rule is None or held_out is None:
@@ -83,8 +83,11 @@ def calibrate(
             for block in np.moveaxis(misses, 0, -1)
         ]
     )
-    mean, whitening = whitened(learned, rule)
-    distance = np.linalg.norm((features - mean) @ whitening.T, axis=1)
+    whitening = whitened(learned, rule.shrinkage)
+    centres = spread_centres(learned, whitening, rule.centres)
+    distance = np.min(
+        [np.linalg.norm((features - centre) @ whitening.T, axis=1) for centre in centres], axis=0
+    )
     largest = np.array([distance[begin:end].max() for begin, end in held_out.episodes()])
     threshold = finite_sample_quantile(largest, rule.ood_level)
     if not (np.all(np.isfinite(bands)) and np.isfinite(threshold)):
@@ -95,7 +98,7 @@ def calibrate(
         within=rule.within,
         bands=[[rounded(max(float(x), 1e-9)) for x in row] for row in bands],
         ood_level=rule.ood_level,
-        ood_mean=[rounded(float(x)) for x in mean],
+        ood_centres=[[rounded(float(x)) for x in row] for row in centres],
         ood_whitening=[[rounded(float(x)) for x in row] for row in whitening],
         ood_threshold=rounded(max(threshold, 1e-9)),
     )
@@ -145,17 +148,33 @@ def online_features(data: Dataset, manifest: Manifest) -> F64:
     return feature_map.vector(seen, data.sp - data.cv, filters)
 
 
-def whitened(features: F64, rule: ConformalRecipe) -> tuple[F64, F64]:
-    """Mean (n,) and W (n, n) with W'W the inverse of the covariance, shrunk to its mean variance.
+def whitened(features: F64, shrinkage: float) -> F64:
+    """W (n, n) with W'W the inverse of the covariance, shrunk to its mean variance.
 
     The shrinkage bounds what a direction counts in which the data hardly vary.
     """
-    mean = features.mean(axis=0)
     spread = np.atleast_2d(np.cov(features, rowvar=False))
     size = len(spread)
     centre = max(float(np.trace(spread)) / size, 1e-12) * np.eye(size)
-    shrunk = (1.0 - rule.shrinkage) * spread + rule.shrinkage * centre
-    return mean, np.asarray(np.linalg.inv(np.linalg.cholesky(shrunk)), dtype=np.float64)
+    shrunk = (1.0 - shrinkage) * spread + shrinkage * centre
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(shrunk)), dtype=np.float64)
+
+
+def spread_centres(features: F64, whitening: F64, count: int) -> F64:
+    """At most `count` rows (k, n) of the features that leave no row far from all of them.
+
+    Begins with the row nearest the mean and adds the one farthest from those taken: at most
+    twice the least possible largest distance (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5).
+    States lie along the paths of start-ups and grade changes, which one mean does not tell.
+    """
+    rows = features @ whitening.T
+    nearest = np.sum((rows - rows.mean(axis=0)) ** 2, axis=1)
+    taken = [int(np.argmin(nearest))]
+    nearest = np.sum((rows - rows[taken[0]]) ** 2, axis=1)
+    while len(taken) < count and nearest.max() > 0.0:
+        taken.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, np.sum((rows - rows[taken[-1]]) ** 2, axis=1))
+    return features[taken]
 
 
 def without_section(recipe: Recipe, conformal: Conformal | None, episodes: int) -> list[DataCheck]:

@@ -36,9 +36,9 @@ class Conformal(BaseModel):
     `episodes`: numbers of the held-out episodes in the dataset. `bands`: (n_blocks, n_cv)
     [CV units]: in a further episode at least the share `within` of the predictions to the end of
     a block miss by at most this, with probability `level`. The distance of a state from the
-    data is min over c of |W (x - c)|: x the features of the cost, W `ood_whitening` (n, n), c one of
-    the `ood_centres` (k, n), states of the data. `ood_threshold`: the largest distance of a further
-    episode stays below it with probability `ood_level`.
+    data is min over c of |W (x - c)|: x the features of the cost, W `ood_whitening` (n, n), c
+    one of the `ood_centres` (k, n), states of the data. `ood_threshold`: the largest distance of
+    a further episode stays below it with probability `ood_level`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -249,7 +249,8 @@ class ConformalRecipe(Frozen):
     `held_out`: share of the episodes, `least_episodes`: at least so many. `level`, `within`: in
     a further episode the share `within` of the predictions lies inside the bands with
     probability `level`. `ood_level`: probability that a further episode is nowhere novel.
-    `shrinkage` of the covariance of the features.
+    `centres`: states of the data from the nearest of which distance is measured. `shrinkage` of
+    the covariance of the features.
     """
 
     held_out: Level
@@ -257,6 +258,7 @@ class ConformalRecipe(Frozen):
     level: Level
     within: Level
     ood_level: Level
+    centres: Count
     shrinkage: Level
 
     @model_validator(mode="after")

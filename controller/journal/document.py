@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 Document: TypeAlias = dict[str, Any]
 
 _ADVICE_ARRAYS = ("policy_move", "move", "plan", "predicted")
-_ADVICE_NUMBERS = ("cost", "gap", "tolerance", "kkt")
+_ADVICE_NUMBERS = ("cost", "gap", "tolerance", "kkt", "novelty", "outside_bands")
+ADDED_KEYS = frozenset({"novelty", "outside_bands"})
+"""Keys of an answer that scans of an older journal do not have."""
+
 _ANSWER_KEYS = (
     *_ADVICE_ARRAYS,
     *_ADVICE_NUMBERS,

@@ -531,3 +531,27 @@ def test_a_replay_ends_where_a_row_is_missing(path):
     with Reader.open(path) as reader:
         (only,) = replay(reader, Counter())
     assert (only.scan_id, only.key) == (6, "row")
+
+
+def test_a_scan_from_before_novelty_was_recorded_replays(path):
+    recorded(path, Counter())
+    edited(path, "UPDATE scan SET document = json_remove(document, '$.novelty', '$.outside_bands')")
+    with Reader.open(path) as reader:
+        assert "novelty" not in reader.scan(0)
+        assert list(replay(reader, Counter())) == []
+
+
+def test_novelty_is_recorded_and_replayed_to_the_bit(path):
+    class Novel(Counter):
+        def advise(self, request, memory):
+            answer, memory = super().advise(request, memory)
+            if isinstance(answer, Refusal):
+                return answer, memory
+            return replace(answer, novelty=memory / 3.0, outside_bands=0.25), memory
+
+    recorded(path, Novel())
+    with Reader.open(path) as reader:
+        assert reader.scan(0)["novelty"] == 0.1 / 3.0
+        assert reader.scan(0)["outside_bands"] == 0.25
+        assert list(replay(reader, Novel())) == []
+        assert {found.key for found in replay(reader, Counter())} == {"novelty", "outside_bands"}

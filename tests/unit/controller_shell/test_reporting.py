@@ -1,5 +1,6 @@
 """What scans leave in metrics, journal and diagnostics."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -253,3 +254,15 @@ def test_diagnostics_are_finite_and_in_the_servers_units(rig):
     assert told["diagnostics.advice_ms"] == pytest.approx(4.0)
     assert told["diagnostics.advisory.MV1"] == 60.0
     assert all(np.isfinite(value) for value in told.values())
+
+
+def test_novelty_is_a_gauge_of_the_scan_that_was_advised_and_nothing_else(rig):
+    rig.reporter.scan(moved(10.0, 50.0))
+    assert math.isnan(rig.value("model_novelty_ratio"))
+    whole = moved(10.0, 50.0)
+    advice = replace(whole.proposal.advice, novelty=1.5, outside_bands=0.125)
+    rig.reporter.scan(replace(whole, proposal=replace(whole.proposal, advice=advice)))
+    assert rig.value("model_novelty_ratio") == 1.5
+    assert rig.value("model_outside_bands_ratio") == 0.125
+    rig.reporter.scan(report())
+    assert math.isnan(rig.value("model_novelty_ratio"))
