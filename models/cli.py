@@ -206,6 +206,9 @@ def evaluate(
         Path, typer.Option(help="Finished episodes; a rerun computes what is missing.")
     ] = Path("work/evaluation"),
     json: Annotated[Path, typer.Option(help="Where the result goes.")] = Path("out.json"),
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report with pictures as well, a .md file.")
+    ] = None,
 ) -> None:
     """Compare all controllers on the same starts and write rows, references and scores.
 
@@ -213,6 +216,7 @@ def evaluate(
     """
     from models.bundle import BundleError, default_bundle  # noqa: PLC0415
     from models.evaluate import command  # noqa: PLC0415
+    from models.evaluate import report as write_report  # noqa: PLC0415
     from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
     from models.evaluation.plan import Plan  # noqa: PLC0415
     from models.recipe import RecipeError  # noqa: PLC0415
@@ -230,6 +234,8 @@ def evaluate(
     try:
         with ProgressBar() as bar:
             shown = command(plan, cache, json, jobs=jobs, progress=bar)
+        if report is not None:
+            shown += write_report([json], report, cache, recipe=recipe)
     except (EvaluationError, RecipeError) as error:
         _say(str(error))
         raise typer.Exit(EXIT_CONFIGURATION) from error
@@ -242,6 +248,40 @@ def evaluate(
     console = Console(width=max(Console().width, 100))  # the widest table fits
     for part in shown:
         console.print(part)
+
+
+@app.command()
+def report(
+    *,
+    json: Annotated[
+        list[Path],
+        typer.Option(help="Result of `evaluate`; the first is reported on, further ones join it."),
+    ],
+    cache: Annotated[Path, typer.Option(help="Of the same evaluation, for the trends.")] = Path(
+        "work/evaluation"
+    ),
+    out: Annotated[Path, typer.Option(help="The report; pictures go to images beside it.")] = Path(
+        "docs/benchmark.md"
+    ),
+    recipe: Annotated[
+        str | None, typer.Option(help="With the section [evaluation]; default: the result's.")
+    ] = None,
+) -> None:
+    """Write the report of finished evaluations without running an episode.
+
+    Bundles of other data, `published_pi` or `historian`, become rows of their own.
+    """
+    from models.evaluate import report as write  # noqa: PLC0415
+    from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.recipe import RecipeError  # noqa: PLC0415
+
+    try:
+        shown = write(json, out, cache, recipe=recipe)
+    except (EvaluationError, RecipeError) as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    for part in shown:
+        Console().print(part)
 
 
 def _names(text: str) -> list[str]:

@@ -34,6 +34,7 @@ from models.evaluation.references import best_published, references
 from models.evaluation.suites import cases_of, start_seeds
 from models.evaluation.summary import cells_of, complete_row, reference_rows, worst_of
 from models.evaluation.yardsticks import NAMES, PI_BEST, PI_MEDIAN, yardsticks_of
+from models.recipe import load_recipe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -134,7 +135,7 @@ def command(
 ) -> list[RenderableType]:
     """Evaluate, write `out`, and return what the terminal shows."""
     result = evaluate(plan, cache, jobs=jobs, progress=progress)
-    write_result(out, {"command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), **result})
+    write_result(out, {"command": _command(), **result})
     symbols, limits = result["setting"]["symbols"], result["setting"]["limits"]
     shown: list[RenderableType] = [
         *tables(result, list(symbols.values()), [symbols[name] for name in limits])
@@ -147,6 +148,26 @@ def command(
         f"{counted['computed']} jobs computed, {counted['reused']} from {cache}"
     )
     return shown
+
+
+def report(
+    paths: list[Path], out: Path, cache: Path, *, recipe: str | None = None
+) -> list[RenderableType]:
+    """Write the report of results at `paths`, the first the bundle's own; for the terminal, where.
+
+    Raises EvaluationError and RecipeError for what cannot be brought together.
+    """
+    from models.report.results import load_results  # noqa: PLC0415
+    from models.report.write import Place, write_report  # noqa: PLC0415
+
+    results = load_results(paths)
+    chosen = load_recipe(recipe or results.setting["recipe"])
+    written = write_report(results, chosen, Place(out=out, command=_command(), cache=cache))
+    return [f"wrote {out} with {len(written) - 1} pictures in {out.parent / 'images'}"]
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _references(

@@ -117,14 +117,25 @@ def test_a_trend_is_kept_beside_every_row(place, result):
 
 
 @pytest.mark.usefixtures("result")
-def test_the_command_writes_strict_json(place):
+def test_the_command_writes_strict_json_and_a_report(place):
     out = place / "out.json"
     arguments = ["evaluate", "--starts", "1", "--seed", "7", "--jobs", "1", "--sample-time", "300"]
     arguments += ["--controllers", "sequence,optimum", "--recipe", str(place / "short.toml")]
     said = CliRunner().invoke(
-        app, [*arguments, "--cache", str(place / "cache"), "--json", str(out)]
+        app,
+        [
+            *arguments,
+            "--cache",
+            str(place / "cache"),
+            "--json",
+            str(out),
+            "--report",
+            str(place / "docs" / "benchmark.md"),
+        ],
     )
     assert said.exit_code == 0, said.output
+    assert (place / "docs" / "images" / "benchmark-trends-grade_down.svg").exists()
+    assert "`sequence`: score | nominal | at least" in (place / "docs/benchmark.md").read_text()
     assert "sequence" in said.output
 
     def refuse(word):
