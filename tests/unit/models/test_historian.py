@@ -57,7 +57,7 @@ def test_no_transition_and_no_horizon_spans_a_gap(recipe, data):
     last = targets.rows + ends[targets.reach - 1]
     lasting = data.time_s[last] - data.time_s[targets.rows]
     assert np.allclose(lasting, 300.0 * ends[targets.reach - 1])
-    assert np.all(increment_scale(data, 0.5) > 0.0)
+    assert np.all(increment_scale(data, 0.5, 1) > 0.0)
 
 
 def test_a_filter_runs_on_across_a_gap(recipe, data):

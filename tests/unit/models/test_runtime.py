@@ -120,10 +120,10 @@ def test_an_mv_that_is_not_ours_stays_and_the_other_is_optimised(runtime):
 
 
 def test_a_setpoint_that_cannot_be_reached_is_refused_with_the_reason(runtime):
-    answer, _ = runtime.advise(request(sp=np.array([120.0, 350.0])), runtime.initial_memory())
+    answer, _ = runtime.advise(request(sp=np.array([135.0, 350.0])), runtime.initial_memory())
     assert isinstance(answer, Refusal)
     assert answer.reason is RefusalReason.OUTSIDE_ENVELOPE
-    assert "PolymerConc = 120 kg/m3" in answer.detail
+    assert "PolymerConc = 135 kg/m3" in answer.detail
 
 
 @pytest.mark.parametrize("setpoint", [(100, 350), (70, 345), (140, 355), (85, 347), (120, 353)])

@@ -24,7 +24,7 @@ def pilots(recipe):
 
 def test_every_tie_of_the_sweep_has_its_policy_removed_and_random(pilots):
     assert {"sequence", "sequence_removed", "sequence_random"} <= set(pilots)
-    for name in ("sweep_r0.05_w0", "sweep_rinf_w80"):
+    for name in ("sweep_r0.05_w0", "sweep_rinf_w8"):
         assert {name, f"{name}_removed", f"{name}_random"} <= set(pilots)
     assert len({pilot.digest for pilot in pilots.values()}) >= 3 * 4 * 3
 
