@@ -7,7 +7,6 @@ import structlog
 
 from plant_sim import logs
 
-
 END = "end of what was logged"
 
 
