@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.bundle import default_bundle
+from models.bundle import default_bundle, load_weights
 from models.evaluation.bundle_pilots import pilots_of
 from models.evaluation.episode import fly
 from models.evaluation.metrics import measures
@@ -201,3 +201,48 @@ def test_the_shipped_bundle_settles_every_scenario(scenario):
     assert not found["violated"]
     assert abs(found["offset_P"]) <= 1.0
     assert abs(found["offset_T"]) <= 0.3
+
+
+def test_a_later_move_goes_no_further_than_so_many_scans_could(runtime):
+    """A slow actuator: what one scan may do bounds every later block by its number of scans."""
+    step = np.array([0.05, 1.0])
+    here = np.array([1.79, 339.9])
+    narrow = request(sp=np.array([140.0, 355.0]), low=here - step, high=here + step)
+    answer, _ = runtime.advise(narrow, runtime.initial_memory())
+    assert isinstance(answer, Advice)
+    blocks = runtime.manifest.cost.blocks
+    scans = np.cumsum([0, *blocks[:-1]]) + 1
+    assert np.all(np.abs(answer.plan - here) <= scans[:, None] * step + 1e-9)
+    wide, _ = runtime.advise(request(sp=np.array([140.0, 355.0])), runtime.initial_memory())
+    assert np.any(np.abs(wide.plan - here) > scans[:, None] * step + 1e-9)
+
+
+def test_moves_outside_their_range_still_have_a_box(runtime):
+    """An operator left the coolant below the model's range: the plan may stay there or come in."""
+    outside = request(
+        mv=np.array([1.79, 299.0]),
+        low=np.array([1.74, 299.0]),
+        high=np.array([1.84, 299.5]),
+    )
+    answer, _ = runtime.advise(outside, runtime.initial_memory())
+    assert isinstance(answer, Advice)
+    assert answer.certified
+    assert np.all(answer.plan[1:, 1] >= 300.0)
+
+
+def test_the_ceiling_counts_over_the_first_blocks_only(runtime):
+    """Hot, and too slow to cool: each further block that counts costs more."""
+    hot = request(
+        cv=np.array([110.0, 361.0]),
+        mv=np.array([2.4, 349.0]),
+        low=np.array([2.39, 348.9]),
+        high=np.array([2.41, 349.1]),
+    )
+
+    def cost_with(blocks):
+        cost = runtime.manifest.cost.model_copy(update={"ceiling_blocks": blocks})
+        manifest = runtime.manifest.model_copy(update={"cost": cost})
+        other = Runtime(manifest, load_weights(default_bundle()))
+        return other.advise(hot, other.initial_memory())[0].cost
+
+    assert cost_with(1) < cost_with(4) < cost_with(None)

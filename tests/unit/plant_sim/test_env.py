@@ -269,3 +269,10 @@ def test_a_setpoint_changes_within_an_episode():
     assert seen[3:5].tolist() == [90.0, 348.0]
     with pytest.raises(ValueError, match="setpoint"):
         env.change_setpoint((90.0, 900.0))
+
+
+def test_the_move_limit_is_what_the_actuators_follow():
+    """0.5 kg/h and 10 K in 30 min, over a sample and the lag; no limit without actuators."""
+    slow = gymnasium.make("plant_sim/PolymerCSTR-v0", actuators=True).unwrapped
+    np.testing.assert_allclose(slow.move_limit, [0.1, 2.0])
+    assert np.isinf(gymnasium.make("plant_sim/PolymerCSTR-v0").unwrapped.move_limit).all()
