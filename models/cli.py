@@ -94,8 +94,8 @@ def train(
 
     An interrupted run goes on where it was: give the same recipe, seed and --work again.
     """
-    from models.data_checks import DataRefused  # noqa: PLC0415
-    from models.loop import Diverged  # noqa: PLC0415
+    from models.data.checks import DataRefused  # noqa: PLC0415
+    from models.learning.loop import Diverged  # noqa: PLC0415
     from models.recipe import RecipeError, load_recipe  # noqa: PLC0415
     from models.train import train as run  # noqa: PLC0415
 
@@ -133,10 +133,10 @@ def check_data(
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
 ) -> None:
     """Tell whether data are fit to train on, with the reasons and figures; exit 3 if not."""
-    from models.data_checks import DataRefused  # noqa: PLC0415
-    from models.data_tables import tables  # noqa: PLC0415
+    from models.data.checks import DataRefused  # noqa: PLC0415
+    from models.data.tables import tables  # noqa: PLC0415
+    from models.data.training_data import generated, own  # noqa: PLC0415
     from models.recipe import RecipeError, load_recipe  # noqa: PLC0415
-    from models.training_data import generated, own  # noqa: PLC0415
 
     try:
         chosen = load_recipe(recipe)
@@ -164,7 +164,7 @@ def show(
     from rich.markdown import Markdown  # noqa: PLC0415
 
     from models.bundle import BundleError, bundle_sha256, default_bundle  # noqa: PLC0415
-    from models.model_card import model_card  # noqa: PLC0415
+    from models.bundle.card import model_card  # noqa: PLC0415
     from models.runtime import Runtime  # noqa: PLC0415
 
     try:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from models.baseline_training import train_baselines, train_held
-from models.bc import BcTrainer
+from models.baselines.training import train_baselines, train_held
 from models.bundle import (
     BASELINES,
     WEIGHTS,
@@ -27,16 +26,17 @@ from models.bundle import (
     sha256,
     write_manifest,
 )
-from models.calibration import Parts, calibrate, hold_out, without_section
-from models.data_checks import DataRefused
-from models.iql import IqlTrainer
-from models.learning_data import PolicyData, SequenceData, policy_data, sequence_data
-from models.loop import Trainer, run
-from models.model_card import model_card
-from models.picnn import SequenceTrainer
+from models.bundle.card import model_card
+from models.data.checks import DataRefused
+from models.data.training_data import TrainingData, file_sha256, generated, own
+from models.data.transitions import envelope
+from models.learning.batches import PolicyData, SequenceData, policy_data, sequence_data
+from models.learning.bc import BcTrainer
+from models.learning.calibration import Parts, calibrate, hold_out, without_section
+from models.learning.iql import IqlTrainer
+from models.learning.loop import Trainer, run
+from models.learning.picnn import SequenceTrainer
 from models.recipe import Recipe, RecipeError
-from models.training_data import TrainingData, file_sha256, generated, own
-from models.transitions import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.conformal import Conformal
-    from models.dataset import Dataset
+    from models.bundle.conformal import Conformal
+    from models.data.dataset import Dataset
 
     class Progress(Protocol):
         """Where a run tells how far it is; a progress bar or nothing."""
@@ -87,12 +87,12 @@ def train(
 ) -> Manifest:
     """Run all stages that `work` does not hold yet and write the bundle to `out`.
 
-    `own_file`: a user's history instead of the recipe's environment, see `models.own_data`.
+    `own_file`: a user's history instead of the recipe's environment, see `models.data.own`.
 
     The result is determined by the recipe (with its seed), the PyTorch version and the
     processor; it does not depend on `jobs` or on interruptions. Raises RecipeError if `work`
-    holds another recipe's run, models.data_checks.DataRefused for data that are not fit to
-    train on, and models.loop.Diverged.
+    holds another recipe's run, models.data.checks.DataRefused for data that are not fit to
+    train on, and models.learning.loop.Diverged.
     """
     torch.set_num_threads(1)  # the same order of sums on every machine
     torch.use_deterministic_algorithms(mode=True)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models import held_pilot
-from models.baselines import sample_of
+from models.baselines import held_pilot
+from models.baselines.policy_pilot import sample_of
 from models.bundle import WEIGHTS, load_manifest, load_weights
 from models.runtime import Advice, AdviceRequest, Runtime
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from models.bundle import Manifest
     from models.evaluation.pilot import Pilot
-    from models.evaluation.rules import SweepRecipe
-    from models.features import ProcessSample
+    from models.online.features import ProcessSample
     from models.recipe import Source
+    from models.recipe.evaluation import SweepRecipe
 
     F64 = NDArray[np.float64]
 

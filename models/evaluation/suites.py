@@ -14,8 +14,8 @@ from models.recipe import shipped_recipes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from models.evaluation.rules import EvaluationRecipe
     from models.recipe import Recipe
+    from models.recipe.evaluation import EvaluationRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.evaluation.rules import Requirement
+    from models.recipe.evaluation import Requirement
     from models.report.results import Results, Row
 
 WORDS = {"score": "score", "movement": "MV movement", "offset": "offset", "violated": "violations"}

@@ -24,8 +24,8 @@ from models.report.trends import draw_trends
 from models.report.verdicts import judge
 
 if TYPE_CHECKING:
-    from models.evaluation.rules import EvaluationRecipe
     from models.recipe import Recipe
+    from models.recipe.evaluation import EvaluationRecipe
     from models.report.results import Results, Row
 
 POLICY_ROWS = ["sequence", "sequence_removed", "sequence_random"]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from models.bundle import default_bundle
-from models.correction import minimise
-from models.reference import Reference, Scans
+from models.learning.reference import Reference, Scans
+from models.online.correction import minimise
 from models.runtime import Runtime
 
 STATES = 10_000

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from models.correction import BoxProblem, minimise
+from models.online.correction import BoxProblem, minimise
 
 EXACT = {"gap_absolute": 1e-9, "gap_relative": 1e-6, "max_iterations": 100}
 

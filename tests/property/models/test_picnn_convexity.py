@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.picnn import ScalarPicnn, SequencePredictor, SequenceShape
+from models.learning.picnn import ScalarPicnn, SequencePredictor, SequenceShape
 
 SEEDS = st.integers(0, 2**31 - 1)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.dataset import generate
+from models.data.dataset import generate
 from models.recipe import Recipe, load_recipe
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.bc import BcTrainer
-from models.iql import IqlTrainer
-from models.learning_data import policy_data, sequence_data
-from models.loop import Diverged, run
-from models.picnn import ScalarTrainer, SequenceTrainer
+from models.learning.batches import policy_data, sequence_data
+from models.learning.bc import BcTrainer
+from models.learning.iql import IqlTrainer
+from models.learning.loop import Diverged, run
+from models.learning.picnn import ScalarTrainer, SequenceTrainer
 
 ALGORITHMS = ("bc", "iql", "scalar", "sequence")
 

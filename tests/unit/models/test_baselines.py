@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import plant_sim.env  # noqa: F401  # registers the environment
-from models.baselines import PolicyPilot, loaded
+from models.baselines.held_pilot import HeldPilot, integrated, pilots
+from models.baselines.policy_pilot import PolicyPilot, loaded
 from models.bundle import BASELINES, BundleError, load_manifest
-from models.features import ProcessSample
-from models.held_pilot import HeldPilot, integrated, pilots
+from models.online.features import ProcessSample
 from models.train import train
 
 NAMES = {

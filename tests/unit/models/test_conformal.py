@@ -13,7 +13,11 @@ import pytest
 from scipy.optimize import linprog
 
 from models.bundle import BundleError, load_manifest, load_weights
-from models.calibration import (
+from models.bundle.card import model_card
+from models.bundle.conformal import ConformalWatch, episodes_needed, finite_sample_quantile
+from models.data.dataset import generate
+from models.learning.batches import policy_data, sequence_data
+from models.learning.calibration import (
     calibrate,
     episode_misses,
     hold_out,
@@ -23,10 +27,6 @@ from models.calibration import (
     whitened,
     without_section,
 )
-from models.conformal import ConformalWatch, episodes_needed, finite_sample_quantile
-from models.dataset import generate
-from models.learning_data import policy_data, sequence_data
-from models.model_card import model_card
 from models.recipe import ConformalRecipe, RecipeError, load_recipe
 from models.runtime import Advice, AdviceRequest, ProcessSample, Runtime
 from models.train import train

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from models.bundle import Signal
-from models.data_checks import DataRefused, check
-from models.dataset import segments
+from models.data.checks import DataRefused, check
+from models.data.dataset import segments
+from models.data.units import likely_unit
 from models.train import train
-from models.units import likely_unit
 
 
 def with_column(data, field, index, values):

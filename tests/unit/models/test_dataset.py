@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from models.dataset import Dataset, generate
+from models.data.dataset import Dataset, generate
 
 
 def test_the_number_of_processes_does_not_matter(small_recipe, small_data):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.iql import IqlTrainer
-from models.learning_data import policy_data
-from models.transitions import coming_rewards, has_next, increments, tracking_cost
+from models.data.transitions import coming_rewards, has_next, increments, tracking_cost
+from models.learning.batches import policy_data
+from models.learning.iql import IqlTrainer
 
 
 def with_policy(recipe, **changes):

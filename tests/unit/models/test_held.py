@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.correction import BoxProblem, minimise
-from models.held import HeldPicnn, HeldTrainer
-from models.held_targets import HeldTargets, _partial_curvature
-from models.loop import run
-from models.scalar import ScalarModel
+from models.baselines.held import HeldPicnn, HeldTrainer
+from models.baselines.held_targets import HeldTargets, _partial_curvature
+from models.baselines.scalar import ScalarModel
+from models.learning.loop import run
+from models.online.correction import BoxProblem, minimise
 
 N, N_CV, N_MV = 6, 2, 2
 

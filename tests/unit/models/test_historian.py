@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.dataset import generate, segments
+from models.data.dataset import generate, segments
+from models.data.transitions import filtered, has_next, increment_scale, sequence_targets
 from models.recipe import Recipe, load_recipe
-from models.transitions import filtered, has_next, increment_scale, sequence_targets
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_operators_give_setpoints_and_hold_loops(data):
 
 
 def test_episodes_of_one_campaign_share_their_tuning(recipe):
-    from models.historian import campaign_rng
+    from models.data.historian import campaign_rng
 
     first = [campaign_rng(recipe.seed, 0).random() for _ in range(2)]
     assert first[0] == first[1] != campaign_rng(recipe.seed, 1).random()

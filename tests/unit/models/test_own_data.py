@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from models.cli import app
-from models.data_checks import DataRefused, check
-from models.own_data import read_own
+from models.data.checks import DataRefused, check
+from models.data.own import read_own
 from models.runtime import Runtime
 from models.train import train
 

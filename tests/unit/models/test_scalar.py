@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.baselines.scalar import ScalarModel, descend, minimise, trust_box
 from models.bundle import BundleError
-from models.picnn import ScalarPicnn
-from models.scalar import ScalarModel, descend, minimise, trust_box
+from models.learning.picnn import ScalarPicnn
 
 N_FEATURES, N_MV = 5, 2
 

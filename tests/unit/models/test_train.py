@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from models.bundle import bundle_sha256, default_bundle
 from models.cli import app
+from models.data.transitions import envelope, fit_features, rest_points, sequence_targets
 from models.recipe import RecipeError, load_recipe, shipped_recipes
 from models.runtime import Runtime
 from models.train import train
-from models.transitions import envelope, fit_features, rest_points, sequence_targets
 
 
 @pytest.fixture(scope="module")

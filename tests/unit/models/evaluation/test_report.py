@@ -11,9 +11,9 @@ from models.cli import app
 from models.evaluation.cache import Cache
 from models.evaluation.pilot import EvaluationError
 from models.evaluation.references import Reference
-from models.evaluation.rules import Requirement
 from models.evaluation.suites import cases_of, start_seeds
 from models.evaluation.summary import cells_of, complete_row, reference_rows
+from models.recipe.evaluation import Requirement
 from models.report.charts import draw_pareto
 from models.report.results import together
 from models.report.verdicts import judge

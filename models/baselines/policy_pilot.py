@@ -1,0 +1,266 @@
+"""Pilots of the paper's controllers: a policy, with or without a scalar PICNN behind it.
+
+`bc`, `iql`: the policy alone. `bc_plus`, `iql_plus`: corrected by truncated projected gradient
+descent, as published. `bc_plus_certified`, `iql_plus_certified`: corrected to the certified
+minimum inside the same trust radius. The cost is that of `models.baselines.held` where the bundle
+has it; `.._plus_discounted` descends a regression of the discounted tracking cost instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from models.baselines.scalar import Collapsed, ScalarModel, descend, minimise, trust_box
+from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
+from models.online.features import FeatureMap, ProcessSample, values
+from models.online.forward import mlp_from
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.bundle import HeldCost, ScalarCost
+    from models.recipe import Source
+
+    F64 = NDArray[np.float64]
+
+Correction = Literal["none", "descent", "certified"]
+Target = Literal["partial_minimum", "discounted"]
+SCALAR, HELD = "scalar", "held"  # where `baselines.safetensors` holds the networks of the costs
+_CODE = 3  # part of every digest; raise it when the moves change for the same weights
+
+
+def policy_prefix(algorithm: str) -> str:
+    """Where `baselines.safetensors` holds the network of a policy."""
+    return f"policy.{algorithm}.net"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedHeld:
+    """The held-action PICNN of one bundle."""
+
+    figures: HeldCost
+    network: ScalarModel
+    features: FeatureMap
+
+
+class Loaded:
+    """The baselines of one bundle, ready to be asked."""
+
+    def __init__(self, directory: Path) -> None:
+        """Read them; raise BundleError for a bundle that has none, or damaged ones."""
+        self.manifest, self.section = baselines_of(directory)
+        tensors = load_weights(directory, BASELINES)
+        n_mv = len(self.manifest.mvs)
+        self.policies = {
+            name: mlp_from(
+                tensors,
+                policy_prefix(name),
+                layers=policy.layers,
+                n_in=len(policy.features),
+                n_out=n_mv,
+            )
+            for name, policy in self.section.policies.items()
+        }
+        self.maps = {
+            name: FeatureMap(policy.features, self.manifest)
+            for name, policy in self.section.policies.items()
+        }
+        scalar, held = self.section.scalar, self.section.held
+        self.scalar = ScalarModel(
+            tensors, SCALAR, layers=scalar.layers, n_features=len(scalar.features), n_mv=n_mv
+        )
+        self.held = None if held is None else _held(held, self.manifest, tensors)
+
+
+def _held(figures: HeldCost, manifest: Manifest, tensors: dict[str, F64]) -> LoadedHeld:
+    network = ScalarModel(
+        tensors,
+        HELD,
+        layers=figures.layers,
+        n_features=len(figures.features),
+        n_mv=len(manifest.mvs),
+        n_cv=len(manifest.cvs),
+    )
+    features = FeatureMap(figures.features, manifest)
+    return LoadedHeld(figures=figures, network=network, features=features)
+
+
+def baselines_of(directory: Path) -> tuple[Manifest, Baselines]:
+    """Manifest and baselines section of a bundle; raise BundleError where it has none."""
+    manifest = load_manifest(directory)
+    if manifest.baselines is None:
+        raise BundleError(
+            f"{directory}: holds no baselines; train the bundle again with `trimtab-models train`"
+        )
+    return manifest, manifest.baselines
+
+
+@functools.cache
+def loaded(directory: str) -> Loaded:
+    """Baselines of a bundle, read once a process."""
+    return Loaded(Path(directory))
+
+
+@dataclass(kw_only=True)
+class PolicyPilot:
+    """A policy and its correction.
+
+    `target`: what the cost learned; `partial_minimum` is the held-action PICNN, `discounted` the
+    regression of the discounted tracking cost. `trust_radius`: instead of the manifest's.
+    """
+
+    name: str
+    bundle: str
+    source: Source
+    policy: str
+    correction: Correction = "none"
+    target: Target = "discounted"
+    trust_radius: float | None = None
+    _filters: F64 | None = field(default=None, init=False, repr=False)
+    _held_filters: F64 | None = field(default=None, init=False, repr=False)
+    _time_s: float = field(default=0.0, init=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over weights, figures and options."""
+        manifest, section = baselines_of(Path(self.bundle))
+        parts = {
+            "code": _CODE,
+            "weights": manifest.files[BASELINES],
+            "section": section.model_dump(mode="json"),
+            "source": self.source.model_dump(mode="json"),
+            "options": [self.policy, self.correction, self.target, self.trust_radius],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def reset_options(self) -> dict[str, Any]:
+        """Options of the environment's reset: none."""
+        return {}
+
+    def begin(self, env: object, seen: F64, info: dict[str, Any]) -> None:  # noqa: ARG002
+        """Forget the last episode."""
+        self._filters = self._held_filters = None
+
+    def decide(self, seen: F64, info: dict[str, Any]) -> F64:
+        """Targets (n_mv,) [MV units] for the next sample."""
+        models = loaded(self.bundle)
+        sample = sample_of(models.manifest, self.source, seen, info)
+        policy = models.section.policies[self.policy]
+        elapsed = sample.plant_time_s - self._time_s
+        self._time_s = sample.plant_time_s
+        self._filters, features = _features(
+            models.maps[self.policy], sample, self._filters, elapsed
+        )
+        action = np.tanh(models.policies[self.policy](features))
+        low = np.array([mv.low for mv in models.manifest.mvs])
+        high = np.array([mv.high for mv in models.manifest.mvs])
+        increment = np.array(policy.increment_scale)
+        if self.correction != "none":
+            cost, figures = self._cost(models, features, sample, elapsed)
+            box = self._box(
+                action, figures, (low - sample.mv) / increment, (high - sample.mv) / increment
+            )
+            action = self._corrected(cost, figures, np.clip(action, *box), box)
+        target: F64 = np.clip(sample.mv + action * increment, low, high)
+        return target
+
+    def _box(
+        self, action: F64, figures: ScalarCost | HeldCost, low: F64, high: F64
+    ) -> tuple[F64, F64]:
+        """Increments allowed to the correction; low, high: (n_mv,) ends of the MVs' ranges.
+
+        The discounted cost has seen increments of the data only, which end at +-1.
+        """
+        radius = figures.trust_radius if self.trust_radius is None else self.trust_radius
+        if self.target == "discounted":
+            return trust_box(action, radius)
+        return trust_box(action, radius, low, high)
+
+    def _cost(
+        self, models: Loaded, features: F64, sample: ProcessSample, elapsed: float
+    ) -> tuple[Collapsed, ScalarCost | HeldCost]:
+        """The cost of an increment now, and the figures of its descent."""
+        held = models.held
+        if self.target == "discounted" or held is None:
+            return models.scalar.at(features), models.section.scalar
+        self._held_filters, seen = _features(held.features, sample, self._held_filters, elapsed)
+        error = (sample.sp - sample.cv) / held.figures.error_scale
+        half = np.array([(mv.high - mv.low) / 2.0 for mv in models.manifest.mvs])
+        increment = np.array(models.section.policies[self.policy].increment_scale)
+        return held.network.at(seen, error).rescaled(increment / half), held.figures
+
+    def _corrected(
+        self,
+        cost: Collapsed,
+        figures: ScalarCost | HeldCost,
+        action: F64,
+        box: tuple[F64, F64],
+    ) -> F64:
+        if self.correction == "descent":
+            steps, rate = figures.descent_steps, figures.descent_rate
+            return descend(cost, action, box, steps=steps, rate=rate)
+        found = minimise(
+            cost,
+            action,
+            *box,
+            gap_absolute=figures.gap_absolute,
+            gap_relative=figures.gap_relative,
+            max_iterations=figures.max_iterations,
+        )
+        tolerance = figures.gap_absolute + figures.gap_relative * abs(found.cost)
+        return found.action if found.gap <= tolerance else action
+
+
+def _features(
+    compiled: FeatureMap, sample: ProcessSample, filters: F64 | None, elapsed: float
+) -> tuple[F64, F64]:
+    """Filters (None: the first sample) brought to this sample, and the features."""
+    now = values(sample)
+    if filters is None:
+        filters = compiled.start_filters(now)
+    else:
+        filters = compiled.step_filters(filters, now, elapsed)
+    return filters, compiled.vector(now, sample.sp - sample.cv, filters)
+
+
+def sample_of(manifest: Manifest, source: Source, seen: F64, info: dict[str, Any]) -> ProcessSample:
+    """One sample of the environment in the order and the units of the manifest."""
+    at = source.observation
+    return ProcessSample(
+        plant_time_s=float(info["time_s"]),
+        cv=seen[[at[cv.name] for cv in manifest.cvs]],
+        sp=seen[[source.setpoints[cv.name] for cv in manifest.cvs]],
+        mv=np.asarray(info["actual"], dtype=np.float64),
+        dv=seen[[at[dv.name] for dv in manifest.dvs]],
+    )
+
+
+def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:
+    """All pilots of a bundle's policies."""
+    section = baselines_of(bundle)[1]
+    target: Target = "discounted" if section.held is None else "partial_minimum"
+    ways: dict[str, tuple[Correction, Target]] = {
+        "": ("none", target),
+        "_plus": ("descent", target),
+        "_plus_certified": ("certified", target),
+        "_plus_discounted": ("descent", "discounted"),
+    }
+    return [
+        PolicyPilot(
+            name=policy + ending,
+            bundle=str(bundle),
+            source=source,
+            policy=policy,
+            correction=correction,
+            target=learned,
+        )
+        for policy in section.policies
+        for ending, (correction, learned) in ways.items()
+    ]

@@ -1,0 +1,1 @@
+"""What is trained and shipped: the policies, the sequence PICNN, its calibration (PyTorch)."""

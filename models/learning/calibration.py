@@ -1,0 +1,193 @@
+"""Held-out episodes, and the conformal section of the manifest that is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.bundle import DataCheck, rounded
+from models.bundle.conformal import Conformal, finite_sample_quantile
+from models.data.transitions import sequence_targets, value_matrix
+from models.online.features import FeatureMap
+from models.online.sequence import SequenceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from models.bundle import Manifest
+    from models.data.dataset import Dataset
+    from models.recipe import Recipe
+
+    F64 = NDArray[np.float64]
+
+# Keeps the choice of episodes apart from every other use of a recipe's seed.
+_STREAM = 0xC0F
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A dataset in two: what the networks learn from, and the episodes that none of them sees."""
+
+    learned: Dataset
+    held_out: Dataset | None
+
+
+def hold_out(data: Dataset, recipe: Recipe) -> Parts:
+    """Take whole episodes out, the same share of each scenario, chosen by the recipe's seed.
+
+    Nothing is taken where the recipe wants none, or where it would be more than half.
+    """
+    rule = recipe.conformal
+    first = np.array([begin for begin, _ in data.episodes()])
+    if rule is None or 2 * rule.least_episodes > len(first):
+        return Parts(learned=data, held_out=None)
+    share = max(rule.held_out, rule.least_episodes / len(first))
+    rng = np.random.default_rng([recipe.seed, _STREAM])
+    kinds, taken = data.scenario[first], np.zeros(len(data.episode), dtype=bool)
+    for kind in np.unique(kinds):
+        numbers = data.episode[first[kinds == kind]]
+        count = min(int(np.ceil(round(share * len(numbers), 9))), len(numbers) - 1)
+        taken |= np.isin(data.episode, rng.permutation(numbers)[:count])
+    return Parts(learned=rows_of(data, ~taken), held_out=rows_of(data, taken))
+
+
+def rows_of(data: Dataset, rows: NDArray[np.bool_]) -> Dataset:
+    """The dataset of some whole episodes; rows: (M,) bool."""
+    return replace(data, **{name: column[rows] for name, column in data.arrays().items()})
+
+
+def calibrate(
+    held_out: Dataset | None,
+    recipe: Recipe,
+    manifest: Manifest,
+    tensors: Mapping[str, F64],
+    learned: F64,
+) -> Conformal | None:
+    """Bands and novelty from the held-out episodes, features computed as on line.
+
+    manifest, tensors: the trained cost. learned: (K, n) features it was trained on, which give
+    covariance and centres. None where there are no held-out episodes, or too few at a horizon.
+    """
+    rule = recipe.conformal
+    if rule is None or held_out is None:
+        return None
+    features = online_features(held_out, manifest)
+    misses = episode_misses(held_out, recipe, manifest, tensors, features, within=rule.within)
+    bands = np.array(
+        [
+            [finite_sample_quantile(cv[np.isfinite(cv)], rule.level) for cv in block]
+            for block in np.moveaxis(misses, 0, -1)
+        ]
+    )
+    whitening = whitened(learned, rule.shrinkage)
+    centres = spread_centres(learned, whitening, rule.centres)
+    distance = np.min(
+        [np.linalg.norm((features - centre) @ whitening.T, axis=1) for centre in centres], axis=0
+    )
+    largest = np.array([distance[begin:end].max() for begin, end in held_out.episodes()])
+    threshold = finite_sample_quantile(largest, rule.ood_level)
+    if not (np.all(np.isfinite(bands)) and np.isfinite(threshold)):
+        return None
+    return Conformal(
+        episodes=[int(held_out.episode[begin]) for begin, _ in held_out.episodes()],
+        level=rule.level,
+        within=rule.within,
+        bands=[[rounded(max(float(x), 1e-9)) for x in row] for row in bands],
+        ood_level=rule.ood_level,
+        ood_centres=[[rounded(float(x)) for x in row] for row in centres],
+        ood_whitening=[[rounded(float(x)) for x in row] for row in whitening],
+        ood_threshold=rounded(max(threshold, 1e-9)),
+    )
+
+
+def episode_misses(
+    data: Dataset,
+    recipe: Recipe,
+    manifest: Manifest,
+    tensors: Mapping[str, F64],
+    features: F64,
+    *,
+    within: float,
+) -> F64:
+    """Score (n_episodes, n_blocks, n_cv) [CV units] of each episode; NaN where it ends too early.
+
+    The quantile `within` of |change - predicted change| over the episode's scans. features: (M, n).
+    """
+    model = SequenceModel(manifest, tensors)
+    targets = sequence_targets(data, recipe)
+    miss = np.empty_like(targets.change)
+    for k, row in enumerate(targets.rows):
+        seen = model.response(features[row])
+        predicted = seen.free + np.tensordot(seen.gains, targets.moves[k], axes=2)
+        miss[k] = np.abs(targets.change[k] * model.scale - predicted)
+    number = data.episode[targets.rows]
+    scores = np.full((len(data.episodes()), model.n_blocks, model.n_cv), np.nan)
+    for i, (begin, _) in enumerate(data.episodes()):
+        for block in range(model.n_blocks):
+            judged = miss[(number == data.episode[begin]) & (targets.reach > block), block]
+            if len(judged):
+                scores[i, block] = np.quantile(judged, within, axis=0, method="higher")
+    return scores
+
+
+def online_features(data: Dataset, manifest: Manifest) -> F64:
+    """Features (M, n) of the cost as the runtime computes them: filters started from the tags."""
+    feature_map, seen = FeatureMap(manifest.cost.features, manifest), value_matrix(data)
+    filters = np.empty((len(seen), feature_map.n_filters))
+    for row, now in enumerate(seen):
+        elapsed = np.inf if data.starts_episode(row) else data.time_s[row] - data.time_s[row - 1]
+        filters[row] = (
+            feature_map.start_filters(now)
+            if elapsed > manifest.max_gap_s
+            else feature_map.step_filters(filters[row - 1], now, float(elapsed))
+        )
+    return feature_map.vector(seen, data.sp - data.cv, filters)
+
+
+def whitened(features: F64, shrinkage: float) -> F64:
+    """W (n, n) with W'W the inverse of the covariance, shrunk to its mean variance.
+
+    The shrinkage bounds what a direction counts in which the data hardly vary.
+    """
+    spread = np.atleast_2d(np.cov(features, rowvar=False))
+    size = len(spread)
+    centre = max(float(np.trace(spread)) / size, 1e-12) * np.eye(size)
+    shrunk = (1.0 - shrinkage) * spread + shrinkage * centre
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(shrunk)), dtype=np.float64)
+
+
+def spread_centres(features: F64, whitening: F64, count: int) -> F64:
+    """At most `count` rows (k, n) of the features that leave no row far from all of them.
+
+    Begins with the row nearest the mean and adds the one farthest from those taken: at most
+    twice the least possible largest distance (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5).
+    States lie along the paths of start-ups and grade changes, which one mean does not tell.
+    """
+    rows = features @ whitening.T
+    nearest = np.sum((rows - rows.mean(axis=0)) ** 2, axis=1)
+    taken = [int(np.argmin(nearest))]
+    nearest = np.sum((rows - rows[taken[0]]) ** 2, axis=1)
+    while len(taken) < count and nearest.max() > 0.0:
+        taken.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, np.sum((rows - rows[taken[-1]]) ** 2, axis=1))
+    return features[taken]
+
+
+def without_section(recipe: Recipe, conformal: Conformal | None, episodes: int) -> list[DataCheck]:
+    """The finding that the data hold too few episodes for what the recipe wants."""
+    if recipe.conformal is None or conformal is not None:
+        return []
+    return [
+        DataCheck(
+            severity="flag",
+            column="episode",
+            reason="too few episodes for error bands and novelty; the bundle has none",
+            figure=f"{episodes} episodes, conformal.least_episodes = "
+            f"{recipe.conformal.least_episodes} are held out of at least twice as many",
+            advice="give more records that do not follow each other (column `episode`)",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""What one scan needs, and no more: NumPy, no torch; `models.runtime` puts it together."""

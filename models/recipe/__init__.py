@@ -1,0 +1,40 @@
+"""A training recipe: which plant, which data, which networks, which tuning; one TOML file.
+
+The shipped recipes lie in `models/recipes/`. A recipe may say `extends = "NAME"` and hold only
+what differs. Everything that is particular to one plant is
+here and in the plant's own environment; the code of `models` reads names and numbers only.
+"""
+
+from models.recipe.schema import (
+    Behaviour,
+    ConformalRecipe,
+    CostRecipe,
+    EnvelopeRecipe,
+    FeatureRecipe,
+    HeldRecipe,
+    Historian,
+    PolicyRecipe,
+    Recipe,
+    RecipeError,
+    ScalarRecipe,
+    Source,
+    load_recipe,
+    shipped_recipes,
+)
+
+__all__ = [
+    "Behaviour",
+    "ConformalRecipe",
+    "CostRecipe",
+    "EnvelopeRecipe",
+    "FeatureRecipe",
+    "HeldRecipe",
+    "Historian",
+    "PolicyRecipe",
+    "Recipe",
+    "RecipeError",
+    "ScalarRecipe",
+    "Source",
+    "load_recipe",
+    "shipped_recipes",
+]
