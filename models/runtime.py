@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from models.bundle import BundleError, Manifest, load_manifest, load_weights
-from models.bundle.conformal import ConformalWatch
 from models.online.correction import BoxProblem, Solution, minimise
 from models.online.features import ProcessSample, values
 from models.online.forward import mlp_from
 from models.online.prediction import CLOCK_JITTER_S, Memory, Tracker
 from models.online.sequence import Response, SequenceModel
+from models.online.watch import ConformalWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.bundle.conformal import Conformal
+    from models.bundle import Conformal
     from models.data.dataset import Dataset
 
     class Progress(Protocol):

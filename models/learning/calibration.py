@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.bundle import DataCheck, rounded
-from models.bundle.conformal import Conformal, finite_sample_quantile
+from models.bundle import Conformal, DataCheck, rounded
+from models.bundle.conformal import finite_sample_quantile
 from models.data.transitions import sequence_targets, value_matrix
 from models.online.features import FeatureMap
 from models.online.sequence import SequenceModel

@@ -1,32 +1,28 @@
 """A training recipe: which plant, which data, which networks, which tuning; one TOML file.
 
 The shipped recipes lie in `models/recipes/`. A recipe may say `extends = "NAME"` and hold only
-what differs. Everything that is particular to one plant is
-here and in the plant's own environment; the code of `models` reads names and numbers only.
+what differs. Everything that is particular to one plant is here and in the plant's own
+environment; the code of `models` reads names and numbers only.
 """
 
-from models.recipe.schema import (
-    Behaviour,
-    ConformalRecipe,
+from models.recipe.evaluation import EvaluationRecipe
+from models.recipe.load import RecipeError, load_recipe, shipped_recipes
+from models.recipe.networks import (
     CostRecipe,
-    EnvelopeRecipe,
     FeatureRecipe,
     HeldRecipe,
-    Historian,
     PolicyRecipe,
-    Recipe,
-    RecipeError,
     ScalarRecipe,
-    Source,
-    load_recipe,
-    shipped_recipes,
 )
+from models.recipe.schema import ConformalRecipe, EnvelopeRecipe, Recipe
+from models.recipe.source import Behaviour, Historian, Source
 
 __all__ = [
     "Behaviour",
     "ConformalRecipe",
     "CostRecipe",
     "EnvelopeRecipe",
+    "EvaluationRecipe",
     "FeatureRecipe",
     "HeldRecipe",
     "Historian",

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from models.bundle import Finite, NonNegative, Positive
-
-Count = Annotated[int, Field(ge=1)]
-
-
-class Frozen(BaseModel):
-    """A part of the section: unchangeable, and no key that is not named."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from models.bundle.fields import Count, Finite, Frozen, NonNegative, Positive
 
 
 class CaseRecipe(Frozen):

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 
 from models.bundle import BundleError, load_manifest, load_weights
 from models.bundle.card import model_card
-from models.bundle.conformal import ConformalWatch, episodes_needed, finite_sample_quantile
+from models.bundle.conformal import episodes_needed, finite_sample_quantile
 from models.data.dataset import generate
 from models.learning.batches import policy_data, sequence_data
 from models.learning.calibration import (
@@ -27,6 +27,7 @@ from models.learning.calibration import (
     whitened,
     without_section,
 )
+from models.online.watch import ConformalWatch
 from models.recipe import ConformalRecipe, RecipeError, load_recipe
 from models.runtime import Advice, AdviceRequest, ProcessSample, Runtime
 from models.train import train
