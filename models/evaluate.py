@@ -7,18 +7,15 @@ that are scored; see `models.evaluation.scoring`.
 
 from __future__ import annotations
 
-import platform
 import shlex
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.bundle import WEIGHTS
-from models.evaluation.bundle_pilots import dataset_seed
 from models.evaluation.campaign import Campaign, Job
 from models.evaluation.episode import started
+from models.evaluation.facts import bundle_facts, setting_facts, versions
 from models.evaluation.output import tables, write_result
 from models.evaluation.plan import (
     FROM_BUNDLES,
@@ -39,12 +36,11 @@ from models.recipe import load_recipe
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from models.bundle import Manifest
-    from models.evaluation.campaign import Progress
     from models.evaluation.pilot import Pilot
     from models.evaluation.references import Reference
     from models.evaluation.suites import Case, Setting
     from models.evaluation.yardsticks import Yardsticks
+    from models.progress import Progress
 
 CHOICE_OF_BEST = (
     "highest mean over the scenarios of (sum R - sum R_median) / |sum R_median|, on starts of "
@@ -122,11 +118,11 @@ def evaluate(plan: Plan, cache: Path, *, jobs: int, progress: Progress) -> dict[
                 "starts": setting.rules.choice_starts,
             },
         },
-        "setting": _setting_facts(plan, setting, cases, seeds),
-        "bundles": [_bundle_facts(path, manifest) for path, manifest in manifests.items()],
+        "setting": setting_facts(plan, setting, cases, seeds),
+        "bundles": [bundle_facts(path, manifest) for path, manifest in manifests.items()],
         "not_available": [name for name in (*FROM_BUNDLES, *NAMES) if name in wanted - have],
         "episodes": {"computed": campaign.computed, "reused": campaign.reused},
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -236,52 +232,3 @@ def _pi_entries(
     if best is not None:
         entries.append(Entry(pilot=best, columns={"controller": PI_BEST, "tuning": best.name}))
     return entries
-
-
-def _setting_facts(
-    plan: Plan, setting: Setting, cases: list[Case], seeds: list[int]
-) -> dict[str, Any]:
-    return {
-        "recipe": setting.recipe.name,
-        "sample_time_s": setting.sample_time_s,
-        "hours": setting.hours,
-        "seed": plan.seed,
-        "start_seeds": seeds,
-        "last_hours": setting.rules.last_hours,
-        "limits": setting.rules.limits,
-        "symbols": {cv.name: setting.rules.symbols[cv.name] for cv in setting.recipe.cvs},
-        "cases": [
-            {
-                "suite": case.suite,
-                "scenario": case.name,
-                "start": case.scenario,
-                "environment": dict(case.switches),
-                "setpoint": None if case.setpoint is None else list(case.setpoint),
-            }
-            for case in cases
-        ],
-    }
-
-
-def _bundle_facts(path: Path, manifest: Manifest) -> dict[str, Any]:
-    return {
-        "path": str(path),
-        "name": manifest.name,
-        "version": manifest.version,
-        "dataset_seed": dataset_seed(manifest),
-        "weights_sha256": manifest.files[WEIGHTS],
-        "dataset": manifest.dataset,
-        "proximal": manifest.cost.proximal,
-        "trust_radius": manifest.cost.trust_radius,
-    }
-
-
-def _versions() -> dict[str, str]:
-    named = ("trimtab", "numpy", "numba", "scipy", "gymnasium", "casadi")
-    found = {"python": platform.python_version()}
-    for name in named:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -3,77 +3,36 @@
 from __future__ import annotations
 
 import json
-import platform
-import shutil
-import tempfile
-from dataclasses import dataclass, replace
-from importlib import metadata
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from models.baselines.training import train_baselines, train_held
-from models.bundle import (
-    BASELINES,
-    WEIGHTS,
-    Baselines,
-    Manifest,
-    Policy,
-    SequenceCost,
-    load_manifest,
-    rounded,
-    sha256,
-    write_manifest,
-)
-from models.bundle.card import model_card
+from models.bundle import rounded
 from models.data.checks import DataRefused
+from models.data.holdout import Parts, hold_out
 from models.data.training_data import TrainingData, file_sha256, generated, own
-from models.data.transitions import envelope
-from models.learning.batches import PolicyData, SequenceData, policy_data, sequence_data
+from models.learning.batches import policy_data, sequence_data
 from models.learning.bc import BcTrainer
-from models.learning.calibration import Parts, calibrate, hold_out, without_section
+from models.learning.calibration import calibrate
 from models.learning.iql import IqlTrainer
 from models.learning.loop import Trainer, run
+from models.learning.packing import Trained, manifest_of, write_bundle
 from models.learning.picnn import SequenceTrainer
 from models.recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Protocol
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.bundle import Conformal
+    from models.bundle import Manifest
     from models.data.dataset import Dataset
-
-    class Progress(Protocol):
-        """Where a run tells how far it is; a progress bar or nothing."""
-
-        def stage(self, name: str, total: int) -> None:
-            """A stage of `total` steps begins."""
-
-        def done(self, steps: int, losses: Mapping[str, float]) -> None:
-            """So many steps of the stage are done."""
-
+    from models.progress import Progress
 
 POLICY_TRAINERS: dict[str, type[BcTrainer | IqlTrainer]] = {"bc": BcTrainer, "iql": IqlTrainer}
-# A jump of the plant's clock longer than this many samples is a new run, not a late scan.
-MAX_GAP_SAMPLES = 12.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """The networks of one run and their last losses."""
-
-    tensors: dict[str, NDArray[np.float64]]
-    baseline_tensors: dict[str, NDArray[np.float64]]
-    policy: PolicyData
-    cost: SequenceData
-    baselines: Baselines
-    losses: dict[str, float]
-    conformal: Conformal | None = None
 
 
 def train(
@@ -105,7 +64,7 @@ def train(
     learned = replace(data, data=parts.learned)
     trained = _with_held(recipe, learned, trained, work, progress)
     trained = _with_conformal(recipe, data, parts, trained)
-    return _write_bundle(recipe, data, trained, out)
+    return write_bundle(recipe, data, trained, out)
 
 
 def _data(
@@ -183,7 +142,7 @@ def _with_held(
     section, tensors, losses = train_held(
         recipe,
         data.data,
-        _manifest(recipe, data, trained, {}),
+        manifest_of(recipe, data, trained, {}),
         trained.tensors,
         work=work,
         fit=lambda trainer: _fit(trainer, work, progress),
@@ -201,7 +160,7 @@ def _with_conformal(recipe: Recipe, data: TrainingData, parts: Parts, trained: T
     section = calibrate(
         parts.held_out,
         recipe,
-        _manifest(recipe, data, trained, {}),
+        manifest_of(recipe, data, trained, {}),
         trained.tensors,
         trained.cost.features.double().numpy(),
     )
@@ -216,75 +175,3 @@ def _fit(trainer: Trainer, work: Path, progress: Progress) -> dict[str, float]:
         kept.write_text(json.dumps(losses), encoding="utf-8")
     known = json.loads(kept.read_text(encoding="utf-8"))
     return {f"{trainer.name}.{key}": rounded(value, 5) for key, value in known.items()}
-
-
-def _write_bundle(recipe: Recipe, data: TrainingData, trained: Trained, out: Path) -> Manifest:
-    """Write weights, card and manifest beside `out` and move them there in one step."""
-    from safetensors.numpy import save_file  # noqa: PLC0415
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        files = {}
-        for name, tensors in (
-            (WEIGHTS, trained.tensors),
-            (BASELINES, trained.baseline_tensors),
-        ):
-            save_file({k: v.astype("float32", order="C") for k, v in tensors.items()}, draft / name)
-            (draft / name).chmod(0o644)  # for whoever runs it, like the other files
-            files[name] = sha256(draft / name)
-        manifest = _manifest(recipe, data, trained, files)
-        (draft / "README.md").write_text(model_card(manifest), encoding="utf-8")
-        write_manifest(draft, manifest)
-        load_manifest(draft)
-        draft.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        draft.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return manifest
-
-
-def _manifest(
-    recipe: Recipe, data: TrainingData, trained: Trained, files: dict[str, str]
-) -> Manifest:
-    cost = recipe.cost
-    weights = [float(block) / sum(cost.blocks) for block in cost.blocks]
-    weights[-1] *= cost.last_block_weight
-    return Manifest(
-        name=recipe.name,
-        version=recipe.version,
-        sample_time_s=recipe.source.sample_time_s,
-        max_gap_s=MAX_GAP_SAMPLES * recipe.source.sample_time_s,
-        cvs=recipe.cvs,
-        mvs=recipe.mvs,
-        dvs=recipe.dvs,
-        setpoint_envelope=envelope(data.data, recipe),
-        policy=Policy(
-            algorithm=recipe.policy.algorithm,
-            features=trained.policy.spec,
-            increment_scale=[rounded(float(x)) for x in trained.policy.increment],
-            layers=recipe.policy.layers,
-        ),
-        cost=SequenceCost(
-            kind="sequence",
-            features=trained.cost.spec,
-            horizon_weights=[rounded(w) for w in weights],
-            **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
-        ),
-        baselines=trained.baselines,
-        dataset=data.facts(recipe),
-        data_checks=[
-            *data.report.findings,
-            *without_section(recipe, trained.conformal, len(data.data.episodes())),
-        ],
-        conformal=trained.conformal,
-        training={
-            "seed": recipe.seed,
-            "torch": metadata.version("torch").split("+")[0],
-            "python": platform.python_version(),
-            **trained.losses,
-        },
-        files=files,
-    )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.data.transitions import filtered, fit_features, rest_points, value_matrix
+from models.data.envelope import rest_points
+from models.data.transitions import filtered, fit_features, value_matrix
 from models.online.correction import minimise
 from models.online.features import FeatureMap
 from models.online.sequence import SequenceModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from models.evaluation.cache import Cache, code_digest, key_of, trend_of
 from models.evaluation.episode import fly
@@ -12,23 +12,12 @@ from models.evaluation.metrics import measures
 from models.evaluation.pilot import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from models.evaluation.pilot import Pilot
     from models.evaluation.suites import Case, Setting
-
-
-class Progress(Protocol):
-    """Who is told how far a run is."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Begin a stage of `total` jobs."""
-        ...
-
-    def done(self, steps: int, losses: Mapping[str, float]) -> None:
-        """Report that `steps` jobs of the stage are finished; there are no losses."""
-        ...
+    from models.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

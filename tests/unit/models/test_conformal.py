@@ -16,13 +16,12 @@ from models.bundle import BundleError, load_manifest, load_weights
 from models.bundle.card import model_card
 from models.bundle.conformal import episodes_needed, finite_sample_quantile
 from models.data.dataset import generate
+from models.data.holdout import hold_out, rows_of
 from models.learning.batches import policy_data, sequence_data
 from models.learning.calibration import (
     calibrate,
     episode_misses,
-    hold_out,
     online_features,
-    rows_of,
     spread_centres,
     whitened,
     without_section,

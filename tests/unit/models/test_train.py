@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from models.bundle import bundle_sha256, default_bundle
 from models.cli import app
-from models.data.transitions import envelope, fit_features, rest_points, sequence_targets
+from models.data.envelope import envelope, rest_points
+from models.data.transitions import fit_features, sequence_targets
 from models.recipe import RecipeError, load_recipe, shipped_recipes
 from models.runtime import Runtime
 from models.train import train
