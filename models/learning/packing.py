@@ -20,6 +20,7 @@ from models.bundle import (
     load_manifest,
     rounded,
     sha256,
+    write_manifest,
 )
 from models.bundle.card import model_card
 from models.data.envelope import envelope
