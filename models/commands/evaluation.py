@@ -1,0 +1,121 @@
+"""Compare controllers, and write the report of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from models.commands.terminal import EXIT_ARTEFACT, EXIT_CONFIGURATION, ProgressBar, say
+
+
+def evaluate(
+    *,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(help="Directory of a bundle; one for each dataset seed. Default: shipped."),
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Suites of the recipe, separated by commas.")] = (
+        "nominal"
+    ),
+    starts: Annotated[int, typer.Option(min=1, help="Starts of every scenario.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts; 500 is for tuning.")] = 0,
+    sample_time: Annotated[
+        float | None, typer.Option(help="[s]; must be the bundle's, and is by default.")
+    ] = None,
+    controllers: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas; default: all.")
+    ] = None,
+    sweep: Annotated[
+        bool | None,
+        typer.Option(help="Every tie to the policy; default: unless --controllers is given."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="With the section [evaluation]; default: the bundle's.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 takes all cores.")] = -1,
+    cache: Annotated[
+        Path, typer.Option(help="Finished episodes; a rerun computes what is missing.")
+    ] = Path("work/evaluation"),
+    json: Annotated[Path, typer.Option(help="Where the result goes.")] = Path("out.json"),
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report with pictures as well, a .md file.")
+    ] = None,
+) -> None:
+    """Compare all controllers on the same starts and write rows, references and scores.
+
+    Score: 0 is the median of the published PI tunings, 100 the optimum with a perfect model.
+    """
+    from models.bundle import BundleError, default_bundle  # noqa: PLC0415
+    from models.evaluate import command  # noqa: PLC0415
+    from models.evaluate import report as write_report  # noqa: PLC0415
+    from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.evaluation.plan import Plan  # noqa: PLC0415
+    from models.recipe import RecipeError  # noqa: PLC0415
+
+    plan = Plan(
+        bundles=bundle or [default_bundle()],
+        suites=_names(suite),
+        starts=starts,
+        seed=seed,
+        sample_time_s=sample_time,
+        controllers=None if controllers is None else _names(controllers),
+        sweep=sweep,
+        recipe=recipe,
+    )
+    try:
+        with ProgressBar() as bar:
+            shown = command(plan, cache, json, jobs=jobs, progress=bar)
+        if report is not None:
+            shown += write_report([json], report, cache, recipe=recipe)
+    except (EvaluationError, RecipeError) as error:
+        say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    except BundleError as error:
+        say(str(error))
+        raise typer.Exit(EXIT_ARTEFACT) from error
+    except KeyboardInterrupt as interrupt:
+        say("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from interrupt
+    console = Console(width=max(Console().width, 100))  # the widest table fits
+    for part in shown:
+        console.print(part)
+
+
+def report(
+    *,
+    json: Annotated[
+        list[Path],
+        typer.Option(help="Result of `evaluate`; the first is reported on, further ones join it."),
+    ],
+    cache: Annotated[Path, typer.Option(help="Of the same evaluation, for the trends.")] = Path(
+        "work/evaluation"
+    ),
+    out: Annotated[Path, typer.Option(help="The report; pictures go to images beside it.")] = Path(
+        "docs/benchmark.md"
+    ),
+    recipe: Annotated[
+        str | None, typer.Option(help="With the section [evaluation]; default: the result's.")
+    ] = None,
+) -> None:
+    """Write the report of finished evaluations without running an episode.
+
+    Bundles of other data, `published_pi` or `historian`, become rows of their own.
+    """
+    from models.evaluate import report as write  # noqa: PLC0415
+    from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.recipe import RecipeError  # noqa: PLC0415
+
+    try:
+        shown = write(json, out, cache, recipe=recipe)
+    except (EvaluationError, RecipeError) as error:
+        say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    for part in shown:
+        Console().print(part)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
