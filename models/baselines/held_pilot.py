@@ -7,21 +7,21 @@ its limit or the plant's override acts.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.baselines.policy_pilot import baselines_of, loaded, sample_of
+from models.baselines.loaded import baselines_of, digest_of, loaded
+from models.baselines.observation import sample_of
 from models.baselines.policy_pilot import pilots as policy_pilots
 from models.baselines.scalar import minimise
-from models.bundle import BASELINES, BundleError
+from models.bundle import BundleError
 from models.online.features import values
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from models.baselines.policy_pilot import PolicyPilot
@@ -52,14 +52,7 @@ class HeldPilot:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over weights, figures and options."""
-        manifest, section = baselines_of(Path(self.bundle))
-        parts = {
-            "code": _CODE,
-            "weights": manifest.files[BASELINES],
-            "section": section.model_dump(mode="json"),
-            "source": self.source.model_dump(mode="json"),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.bundle, self.source, code=_CODE)
 
     def reset_options(self) -> dict[str, Any]:
         """Options of the environment's reset: none."""

@@ -8,104 +8,29 @@ has it; `.._plus_discounted` descends a regression of the discounted tracking co
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models.baselines.scalar import Collapsed, ScalarModel, descend, minimise, trust_box
-from models.bundle import BASELINES, Baselines, BundleError, Manifest, load_manifest, load_weights
-from models.online.features import FeatureMap, ProcessSample, values
-from models.online.forward import mlp_from
+from models.baselines.loaded import Loaded, baselines_of, digest_of, loaded
+from models.baselines.observation import sample_of, stepped_features
+from models.baselines.scalar import Collapsed, descend, minimise, trust_box
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from models.bundle import HeldCost, ScalarCost
+    from models.online.features import ProcessSample
     from models.recipe import Source
 
     F64 = NDArray[np.float64]
 
 Correction = Literal["none", "descent", "certified"]
 Target = Literal["partial_minimum", "discounted"]
-SCALAR, HELD = "scalar", "held"  # where `baselines.safetensors` holds the networks of the costs
-_CODE = 3  # part of every digest; raise it when the moves change for the same weights
-
-
-def policy_prefix(algorithm: str) -> str:
-    """Where `baselines.safetensors` holds the network of a policy."""
-    return f"policy.{algorithm}.net"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedHeld:
-    """The held-action PICNN of one bundle."""
-
-    figures: HeldCost
-    network: ScalarModel
-    features: FeatureMap
-
-
-class Loaded:
-    """The baselines of one bundle, ready to be asked."""
-
-    def __init__(self, directory: Path) -> None:
-        """Read them; raise BundleError for a bundle that has none, or damaged ones."""
-        self.manifest, self.section = baselines_of(directory)
-        tensors = load_weights(directory, BASELINES)
-        n_mv = len(self.manifest.mvs)
-        self.policies = {
-            name: mlp_from(
-                tensors,
-                policy_prefix(name),
-                layers=policy.layers,
-                n_in=len(policy.features),
-                n_out=n_mv,
-            )
-            for name, policy in self.section.policies.items()
-        }
-        self.maps = {
-            name: FeatureMap(policy.features, self.manifest)
-            for name, policy in self.section.policies.items()
-        }
-        scalar, held = self.section.scalar, self.section.held
-        self.scalar = ScalarModel(
-            tensors, SCALAR, layers=scalar.layers, n_features=len(scalar.features), n_mv=n_mv
-        )
-        self.held = None if held is None else _held(held, self.manifest, tensors)
-
-
-def _held(figures: HeldCost, manifest: Manifest, tensors: dict[str, F64]) -> LoadedHeld:
-    network = ScalarModel(
-        tensors,
-        HELD,
-        layers=figures.layers,
-        n_features=len(figures.features),
-        n_mv=len(manifest.mvs),
-        n_cv=len(manifest.cvs),
-    )
-    features = FeatureMap(figures.features, manifest)
-    return LoadedHeld(figures=figures, network=network, features=features)
-
-
-def baselines_of(directory: Path) -> tuple[Manifest, Baselines]:
-    """Manifest and baselines section of a bundle; raise BundleError where it has none."""
-    manifest = load_manifest(directory)
-    if manifest.baselines is None:
-        raise BundleError(
-            f"{directory}: holds no baselines; train the bundle again with `trimtab-models train`"
-        )
-    return manifest, manifest.baselines
-
-
-@functools.cache
-def loaded(directory: str) -> Loaded:
-    """Baselines of a bundle, read once a process."""
-    return Loaded(Path(directory))
+_CODE = 3  # part of the digest; raise it when the moves change for the same weights
 
 
 @dataclass(kw_only=True)
@@ -130,15 +55,8 @@ class PolicyPilot:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over weights, figures and options."""
-        manifest, section = baselines_of(Path(self.bundle))
-        parts = {
-            "code": _CODE,
-            "weights": manifest.files[BASELINES],
-            "section": section.model_dump(mode="json"),
-            "source": self.source.model_dump(mode="json"),
-            "options": [self.policy, self.correction, self.target, self.trust_radius],
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        options = [self.policy, self.correction, self.target, self.trust_radius]
+        return digest_of(self.bundle, self.source, code=_CODE, options=options)
 
     def reset_options(self) -> dict[str, Any]:
         """Options of the environment's reset: none."""
@@ -155,7 +73,7 @@ class PolicyPilot:
         policy = models.section.policies[self.policy]
         elapsed = sample.plant_time_s - self._time_s
         self._time_s = sample.plant_time_s
-        self._filters, features = _features(
+        self._filters, features = stepped_features(
             models.maps[self.policy], sample, self._filters, elapsed
         )
         action = np.tanh(models.policies[self.policy](features))
@@ -190,7 +108,9 @@ class PolicyPilot:
         held = models.held
         if self.target == "discounted" or held is None:
             return models.scalar.at(features), models.section.scalar
-        self._held_filters, seen = _features(held.features, sample, self._held_filters, elapsed)
+        self._held_filters, seen = stepped_features(
+            held.features, sample, self._held_filters, elapsed
+        )
         error = (sample.sp - sample.cv) / held.figures.error_scale
         half = np.array([(mv.high - mv.low) / 2.0 for mv in models.manifest.mvs])
         increment = np.array(models.section.policies[self.policy].increment_scale)
@@ -216,30 +136,6 @@ class PolicyPilot:
         )
         tolerance = figures.gap_absolute + figures.gap_relative * abs(found.cost)
         return found.action if found.gap <= tolerance else action
-
-
-def _features(
-    compiled: FeatureMap, sample: ProcessSample, filters: F64 | None, elapsed: float
-) -> tuple[F64, F64]:
-    """Filters (None: the first sample) brought to this sample, and the features."""
-    now = values(sample)
-    if filters is None:
-        filters = compiled.start_filters(now)
-    else:
-        filters = compiled.step_filters(filters, now, elapsed)
-    return filters, compiled.vector(now, sample.sp - sample.cv, filters)
-
-
-def sample_of(manifest: Manifest, source: Source, seen: F64, info: dict[str, Any]) -> ProcessSample:
-    """One sample of the environment in the order and the units of the manifest."""
-    at = source.observation
-    return ProcessSample(
-        plant_time_s=float(info["time_s"]),
-        cv=seen[[at[cv.name] for cv in manifest.cvs]],
-        sp=seen[[source.setpoints[cv.name] for cv in manifest.cvs]],
-        mv=np.asarray(info["actual"], dtype=np.float64),
-        dv=seen[[at[dv.name] for dv in manifest.dvs]],
-    )
 
 
 def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:

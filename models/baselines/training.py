@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from models.baselines.held import HeldTrainer
 from models.baselines.held_targets import held_features, held_targets, kept_targets
-from models.baselines.policy_pilot import HELD, SCALAR, policy_prefix
+from models.baselines.loaded import HELD, SCALAR, policy_prefix
 from models.bundle import Baselines, HeldCost, Policy, ScalarCost, rounded
 from models.learning.bc import BcTrainer
 from models.learning.iql import IqlTrainer

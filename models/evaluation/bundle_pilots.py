@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from models.baselines import held_pilot
-from models.baselines.policy_pilot import sample_of
+from models.baselines.observation import sample_of
 from models.bundle import WEIGHTS, load_manifest, load_weights
 from models.runtime import Advice, AdviceRequest, Runtime
 

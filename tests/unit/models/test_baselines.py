@@ -9,7 +9,8 @@ import pytest
 
 import plant_sim.env  # noqa: F401  # registers the environment
 from models.baselines.held_pilot import HeldPilot, integrated, pilots
-from models.baselines.policy_pilot import PolicyPilot, loaded
+from models.baselines.loaded import loaded
+from models.baselines.policy_pilot import PolicyPilot
 from models.bundle import BASELINES, BundleError, load_manifest
 from models.online.features import ProcessSample
 from models.train import train
