@@ -3,7 +3,8 @@
 import pytest
 
 from models.data.dataset import generate
-from models.recipe import Recipe, load_recipe
+from models.recipe import ConformalRecipe, Recipe, load_recipe
+from models.train import train
 
 
 class Silent:
@@ -38,3 +39,25 @@ def small_recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def small_data(small_recipe):
     return generate(small_recipe, jobs=1)
+
+
+@pytest.fixture(scope="session")
+def held_out_recipe(small_recipe) -> Recipe:
+    """The small recipe with error bands, from fewer episodes than would be sound."""
+    rule = ConformalRecipe(
+        held_out=0.3,
+        least_episodes=3,
+        level=0.6,
+        within=0.8,
+        ood_level=0.75,
+        centres=16,
+        shrinkage=0.05,
+    )
+    return small_recipe.model_copy(update={"conformal": rule})
+
+
+@pytest.fixture(scope="session")
+def calibrated(tmp_path_factory, held_out_recipe, silent):
+    """A bundle with error bands, its directory and its manifest."""
+    at = tmp_path_factory.mktemp("calibrated")
+    return at / "out", train(held_out_recipe, at / "work", at / "out", jobs=1, progress=silent)

@@ -70,3 +70,18 @@ def test_the_digest_of_code_follows_imports_and_not_comments(tmp_path, monkeypat
     (tmp_path / "shop" / "inner.py").write_text("x = 2\n")
     assert code_digest("shop.outer") != plain
     code_digest.cache_clear()
+
+
+def test_the_digest_of_code_follows_what_a_package_passes_on(tmp_path, monkeypatch):
+    shelf = tmp_path / "store" / "shelf"
+    shelf.mkdir(parents=True)
+    (tmp_path / "store" / "__init__.py").write_text("")
+    (tmp_path / "store" / "outer.py").write_text("from store.shelf import x\n")
+    (shelf / "__init__.py").write_text("from store.shelf.inner import x\n")
+    (shelf / "inner.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plain = code_digest("store.outer")
+    code_digest.cache_clear()
+    (shelf / "inner.py").write_text("x = 2\n")
+    assert code_digest("store.outer") != plain
+    code_digest.cache_clear()
