@@ -123,7 +123,7 @@ class Runtime:
         estimated = replace(sample, cv=memory.estimate)
         error = sample.sp - memory.estimate
         features = self.tracker.cost_map.vector(values(estimated), error, memory.cost_filters)
-        response = self.model.response(features)
+        response = self.model.response(features).under(memory.disturbance)
         memory = self.tracker.learn(memory, sample, response)
         reason = self.manifest.setpoint_in_envelope(sample.sp)
         if reason is not None:

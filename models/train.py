@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from models.baselines.training import train_baselines, train_held
@@ -13,19 +14,21 @@ from models.bundle import rounded
 from models.data.checks import DataRefused
 from models.data.holdout import Parts, hold_out
 from models.data.training_data import TrainingData, file_sha256, generated, own
-from models.learning.batches import policy_data, sequence_data
+from models.learning.batches import policy_data
 from models.learning.bc import BcTrainer
 from models.learning.calibration import calibrate
+from models.learning.dynamics import Dynamics, DynamicsTrainer, history
+from models.learning.horizon_data import SequenceData, sequence_data
+from models.learning.imagined import Imagination
 from models.learning.iql import IqlTrainer
 from models.learning.loop import Trainer, run
 from models.learning.packing import Trained, manifest_of, write_bundle
-from models.learning.picnn import SequenceTrainer
+from models.learning.sequence_picnn import SequenceTrainer
 from models.recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from models.bundle import Manifest
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from models.progress import Progress
 
 POLICY_TRAINERS: dict[str, type[BcTrainer | IqlTrainer]] = {"bc": BcTrainer, "iql": IqlTrainer}
+
+# Horizons [share] that must reach a block, lest its gains are learned from almost nothing.
+_LEAST_BELIEVED = 0.05
 
 
 def train(
@@ -114,7 +120,9 @@ def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> 
     policy = POLICY_TRAINERS[recipe.policy.algorithm](transitions, recipe.policy, recipe.seed)
     losses |= _fit(policy, work, progress)
     tensors |= policy.policy.tensors()
-    horizons = sequence_data(data, recipe)
+    members, fits = _dynamics(recipe, data, work, progress)
+    losses |= fits
+    horizons = _horizons(recipe, data, members, progress)
     for member in range(recipe.cost.members):
         trainer = SequenceTrainer(horizons, recipe.cost, recipe.seed, member)
         losses |= _fit(trainer, work, progress)
@@ -133,6 +141,43 @@ def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> 
         baselines=extra.section,
         losses=losses | extra.losses,
     )
+
+
+def _dynamics(
+    recipe: Recipe, data: Dataset, work: Path, progress: Progress
+) -> tuple[list[Dynamics], dict[str, float]]:
+    """The members of the process model, each first of one sample, then of many."""
+    past = history(data, recipe)
+    members: list[Dynamics] = []
+    losses: dict[str, float] = {}
+    for number in range(recipe.dynamics.members):
+        near = DynamicsTrainer(past, recipe.dynamics, recipe.seed, number)
+        losses |= _fit(near, work, progress)
+        far = DynamicsTrainer(past, recipe.dynamics, recipe.seed, number, begun=near.model)
+        losses |= _fit(far, work, progress)
+        members.append(far.model)
+    return members, losses
+
+
+def _horizons(
+    recipe: Recipe, data: Dataset, members: list[Dynamics], progress: Progress
+) -> SequenceData:
+    """What the sequence PICNN learns from; quick to make again, so it is not kept."""
+    imagination = Imagination(members, history(data, recipe), recipe)
+    progress.stage("horizons", 4 * recipe.imagined.horizons)
+    made = imagination.horizons(
+        np.random.default_rng([recipe.seed, 1]), lambda done: progress.done(done, {})
+    )
+    progress.done(4 * recipe.imagined.horizons, {})
+    believed = made.valid.mean(axis=0)
+    if believed.min() < _LEAST_BELIEVED:
+        raise RecipeError(
+            f"imagined: only {believed.min():.1%} of the horizons reach block "
+            f"{int(believed.argmin()) + 1} of {len(believed)}: beyond, the plans leave the data or "
+            "the members of the process model disagree; give more data with more moves in them, "
+            "shorten cost.blocks, or lower imagined.excursion"
+        )
+    return sequence_data(data, made, recipe)
 
 
 def _with_held(
@@ -162,7 +207,7 @@ def _with_conformal(recipe: Recipe, data: TrainingData, parts: Parts, trained: T
         recipe,
         manifest_of(recipe, data, trained, {}),
         trained.tensors,
-        trained.cost.features.double().numpy(),
+        trained.cost.recorded,
     )
     return replace(trained, conformal=section)
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from models.baselines.scalar import CURVATURE_SHIFT
 from models.learning.networks import Mlp, seeded
-from models.learning.picnn import ScalarPicnn
+from models.learning.scalar_picnn import ScalarPicnn
 
 if TYPE_CHECKING:
     import numpy as np

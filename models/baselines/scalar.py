@@ -3,7 +3,7 @@
 Two ways to use the cost: `descend`, truncated projected gradient descent from the policy's
 action, as published, and `minimise`, projected Newton to a certificate. The first stops where
 its steps run out, the second where nothing is left to gain: they are different controllers.
-No torch here; `models.learning.picnn.ScalarPicnn` is the same network for training.
+No torch here; `models.learning.scalar_picnn.ScalarPicnn` is the same network for training.
 """
 
 from __future__ import annotations

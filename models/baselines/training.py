@@ -14,7 +14,7 @@ from models.baselines.loaded import HELD, SCALAR, policy_prefix
 from models.bundle import Baselines, HeldCost, Policy, ScalarCost, rounded
 from models.learning.bc import BcTrainer
 from models.learning.iql import IqlTrainer
-from models.learning.picnn import ScalarTrainer
+from models.learning.scalar_picnn import ScalarTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -25,8 +25,11 @@ class Controlled(Signal):
     predicted value [unit]. `scale`: unit of the network's predicted change [unit].
     `weight`: cost of a squared error [1/unit^2]. `observer_gain`: share of a prediction
     error that is believed at once (1 = no filtering of the measurement).
+    `disturbance_gain`: share of a prediction error that is taken for an unmeasured disturbance of
+    the rate [1/sample]; `disturbance_limit`: largest disturbance [unit/h].
     `bias_gain`, `bias_limit`: correction of the predictions by their past errors, per sample,
-    [unit]. `integral_gain`, `integral_limit`, `integral_band`: slow shift of the target,
+    [unit]; errors count less, the more the CV has changed against `rest_band` [unit].
+    `integral_gain`, `integral_limit`, `integral_band`: slow shift of the target,
     share of the error per sample, its limit [unit], and the error within which it moves [unit].
     """
 
@@ -34,6 +37,8 @@ class Controlled(Signal):
     scale: Positive
     weight: NonNegative
     observer_gain: Annotated[float, Field(gt=0, le=1)]
+    disturbance_gain: Share
+    disturbance_limit: NonNegative
     bias_gain: Share
     bias_limit: NonNegative
     rest_band: Positive
@@ -87,13 +92,14 @@ class Policy(Frozen):
 
 
 class SequenceCost(Frozen):
-    """The sequence PICNN c(s, U) and how it is minimised; see `models.learning.picnn`.
+    """The sequence PICNN c(s, U) and how it is minimised; see `models.learning.sequence_picnn`.
 
     `blocks`: samples over which each move is held. `horizon_weights`: one per block end,
     non-negative. `gain_signs`: (n_cv, n_mv), +1, -1 or 0 (no path). `move_penalty`: per
     squared scaled change between blocks. `ceiling_penalty`: per squared excess over
     `safe_high` [1/unit^2], counted over the first `ceiling_blocks` blocks (null: all): what is
-    predicted further ahead can still be prevented by later moves. `proximal`: weight of the
+    predicted further ahead can still be prevented by later moves. `disturbance_keep`: share of an
+    unmeasured disturbance that is left after a sample. `proximal`: weight of the
     squared scaled distance of the first move from the policy's. `trust_radius`: largest scaled
     distance of the first move from the policy's (null: none).
     """
@@ -105,6 +111,7 @@ class SequenceCost(Frozen):
     blocks: list[Count]
     horizon_weights: list[NonNegative]
     gain_signs: list[list[Literal[-1, 0, 1]]]
+    disturbance_keep: Annotated[float, Field(gt=0, lt=1)]
     move_penalty: Positive
     ceiling_penalty: NonNegative
     ceiling_blocks: Count | None = None

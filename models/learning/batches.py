@@ -9,13 +9,11 @@ import numpy as np
 import torch
 
 from models.data.transitions import (
-    SequenceTargets,
     coming_rewards,
     fit_features,
     has_next,
     increment_scale,
     increments,
-    sequence_targets,
     tracking_cost,
 )
 from models.learning.hindsight import Hindsight
@@ -93,66 +91,6 @@ def policy_data(data: Dataset, recipe: Recipe) -> PolicyData:
         discount=policy.discount**policy.stride,
         hindsight=Hindsight.of(data, fitted.features, recipe),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceData:
-    """What the sequence model draws from.
-
-    features: (K, n). moves: (K, n_blocks, n_mv), change: (K, n_blocks, n_cv), mask: (K,
-    n_blocks, 1). spread: (n_blocks, n_cv) standard deviation of the change. noise_features:
-    (n_noise, n) effect of one standard deviation of measurement noise on the features;
-    noise_change: (n_noise, n_cv) on the scaled change.
-    """
-
-    features: Tensor
-    moves: Tensor
-    change: Tensor
-    mask: Tensor
-    spread: Tensor
-    noise_features: Tensor
-    noise_change: Tensor
-    spec: list[Feature]
-
-
-def sequence_data(data: Dataset, recipe: Recipe) -> SequenceData:
-    """Prepare horizons by the recipe."""
-    fitted = fit_features(recipe.cost.features, recipe, data)
-    targets = sequence_targets(data, recipe)
-    mask = np.arange(len(recipe.cost.blocks)) < targets.reach[:, None]
-    noise_features, noise_change = _noise(recipe, fitted.features)
-    return SequenceData(
-        features=_f32(fitted.matrix[targets.rows]),
-        moves=_f32(targets.moves),
-        change=_f32(targets.change),
-        mask=_f32(mask[..., None]),
-        spread=_f32(_spread(targets, mask)),
-        noise_features=_f32(noise_features),
-        noise_change=_f32(noise_change),
-        spec=fitted.features,
-    )
-
-
-def _spread(targets: SequenceTargets, mask: NDArray[np.bool_]) -> F64:
-    count = mask.sum(axis=0)[:, None]
-    spread: F64 = np.sqrt((targets.change**2).sum(axis=0) / np.maximum(count, 1))
-    return np.maximum(spread, 1e-3)
-
-
-def _noise(recipe: Recipe, features: list[Feature]) -> tuple[F64, F64]:
-    """How one standard deviation of noise on each tag moves features and targets."""
-    cvs = {cv.name: (i, cv.scale) for i, cv in enumerate(recipe.cvs)}
-    by_feature = np.zeros((len(recipe.cost.input_noise), len(features)))
-    by_change = np.zeros((len(recipe.cost.input_noise), len(recipe.cvs)))
-    for row, (name, deviation) in enumerate(recipe.cost.input_noise.items()):
-        for j, feature in enumerate(features):
-            if feature.source == name and feature.kind in {"value", "error"}:
-                sign = 1.0 if feature.kind == "value" else -1.0
-                by_feature[row, j] = sign * deviation / feature.scale
-        if name in cvs:
-            index, scale = cvs[name]
-            by_change[row, index] = -deviation / scale
-    return by_feature, by_change
 
 
 def _discounted(data: Dataset, cost: F64, recipe: Recipe) -> F64:

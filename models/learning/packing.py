@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from models.bundle import (
     BASELINES,
     WEIGHTS,
@@ -17,6 +19,7 @@ from models.bundle import (
     Manifest,
     Policy,
     SequenceCost,
+    horizon_ends,
     load_manifest,
     rounded,
     sha256,
@@ -27,12 +30,12 @@ from models.data.envelope import envelope
 from models.learning.calibration import without_section
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from models.bundle import Conformal
     from models.data.training_data import TrainingData
-    from models.learning.batches import PolicyData, SequenceData
+    from models.learning.batches import PolicyData
+    from models.learning.horizon_data import SequenceData
     from models.recipe import Recipe
 
 # A jump of the plant's clock longer than this many samples is a new run, not a late scan.
@@ -85,8 +88,9 @@ def manifest_of(
 ) -> Manifest:
     """What recipe, data and networks say of themselves; `files`: digests of the weights."""
     cost = recipe.cost
-    weights = [float(block) / sum(cost.blocks) for block in cost.blocks]
-    weights[-1] *= cost.last_block_weight
+    hour = 3600.0 / recipe.source.sample_time_s
+    ends = np.array(horizon_ends(cost.blocks))
+    weights = np.array(cost.blocks) * np.exp(-ends / (cost.horizon_hours * hour))
     return Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -105,7 +109,8 @@ def manifest_of(
         cost=SequenceCost(
             kind="sequence",
             features=trained.cost.spec,
-            horizon_weights=[rounded(w) for w in weights],
+            horizon_weights=[rounded(float(w)) for w in weights / weights.sum()],
+            disturbance_keep=rounded(float(np.exp(-1.0 / (cost.disturbance_hours * hour)))),
             **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
         ),
         baselines=trained.baselines,

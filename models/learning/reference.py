@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch.nn import functional
 
-from models.bundle import Manifest, load_manifest, load_weights
+from models.bundle import Manifest, horizon_ends, load_manifest, load_weights
 from models.online.sequence import FACTOR_SHIFT
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 class Scans:
     """A batch of corrections, float64.
 
-    features: (B, n_features). now, error: (B, n_cv). bias: (B, n_blocks, n_cv). policy:
-    (B, n_mv) scaled deviation. low, high: (B, n_blocks, n_mv) with low < high.
+    features: (B, n_features). disturbance: (B, n_cv) [CV unit a sample]. now, error: (B, n_cv).
+    bias: (B, n_blocks, n_cv). policy: (B, n_mv) scaled deviation. low, high: (B, n_blocks, n_mv)
+    with low < high.
     """
 
     features: Tensor
+    disturbance: Tensor
     now: Tensor
     error: Tensor
     bias: Tensor
@@ -86,16 +88,20 @@ class Reference:
         """Scaled increments (B, n_mv)."""
         return torch.tanh(self._mlp("policy.net", features, self.manifest.policy.layers))
 
-    def predicted(self, features: Tensor, moves: Tensor) -> Tensor:
-        """Change of the CVs (B, n_blocks, n_cv) [CV units] for moves (B, n_blocks, n_mv)."""
-        cost = self.manifest.cost
-        members = [self._member(m, features, moves) for m in range(cost.members)]
-        return torch.stack(members).mean(dim=0) * self._scale
+    def predicted(self, features: Tensor, moves: Tensor, disturbance: Tensor) -> Tensor:
+        """Change of the CVs (B, n_blocks, n_cv) [CV units] for moves (B, n_blocks, n_mv).
+
+        disturbance: (B, n_cv) [CV unit a sample].
+        """
+        scaled = disturbance / self._scale
+        members = range(self.manifest.cost.members)
+        parts = [self._member(m, features, moves, scaled) for m in members]
+        return torch.stack(parts).mean(dim=0) * self._scale
 
     def cost(self, scans: Scans, moves: Tensor, *, ceilings: bool = True) -> Tensor:
         """c(s, U) (B,), term by term."""
         cost = self.manifest.cost
-        change = self.predicted(scans.features, moves) + scans.bias
+        change = self.predicted(scans.features, moves, scans.disturbance) + scans.bias
         horizon = torch.tensor(cost.horizon_weights, dtype=torch.float64)
         weight = torch.tensor([cv.weight for cv in self.manifest.cvs], dtype=torch.float64)
         miss = (scans.error[:, None] - change).square() @ weight
@@ -195,7 +201,7 @@ class Reference:
 
     def _excess(self, scans: Scans, moves: Tensor) -> Tensor:
         """Predicted value less ceiling (B, n_ceilings), blocks by capped CVs."""
-        change = self.predicted(scans.features, moves) + scans.bias
+        change = self.predicted(scans.features, moves, scans.disturbance) + scans.bias
         capped = [i for i, cv in enumerate(self.manifest.cvs) if cv.safe_high is not None]
         tops = torch.tensor([self.manifest.cvs[i].safe_high for i in capped], dtype=torch.float64)
         near = change[:, : self.manifest.cost.ceiling_blocks][..., capped]
@@ -217,15 +223,22 @@ class Reference:
         rows = [torch.autograd.grad(c, moves, retain_graph=True)[0].flatten(1) for c in columns]
         return torch.stack(rows, dim=1)
 
-    def _member(self, member: int, features: Tensor, moves: Tensor) -> Tensor:
+    def _member(self, member: int, features: Tensor, moves: Tensor, disturbance: Tensor) -> Tensor:
+        """Scaled change (B, n_blocks, n_cv) that one member predicts."""
         cost = self.manifest.cost
         out = self._mlp(f"cost.{member}.net", features, cost.layers)
         gains = self._tensors[f"cost.{member}.gains"]
-        n_blocks, n_cv = gains.shape[0], gains.shape[1]
-        free = out[:, : n_blocks * n_cv].reshape(-1, n_blocks, n_cv)
-        factor = functional.softplus(out[:, n_blocks * n_cv :] + FACTOR_SHIFT)
+        n_blocks, n_cv, _, n_mv = gains.shape
+        change, factor, rate = torch.split(
+            out, [n_blocks * n_cv, n_blocks * n_cv * n_mv, n_blocks * n_cv * n_cv], dim=1
+        )
+        shape = (-1, n_blocks, n_cv)
         response = torch.einsum("hcju,bju->bhcu", gains, moves)
-        return free + (response * factor.reshape(response.shape)).sum(-1)
+        factor = functional.softplus(factor + FACTOR_SHIFT).reshape(response.shape)
+        left = cost.disturbance_keep ** torch.arange(sum(cost.blocks), dtype=torch.float64)
+        counted = torch.cumsum(left, 0)[torch.tensor(horizon_ends(cost.blocks)) - 1]
+        grown = (rate.reshape(*shape, n_cv) @ disturbance[:, None, :, None]).squeeze(-1)
+        return change.reshape(shape) + (response * factor).sum(-1) + counted[:, None] * grown
 
     def _mlp(self, prefix: str, x: Tensor, layers: int) -> Tensor:
         for i in range(layers + 1):

@@ -1,6 +1,7 @@
 """What the runtime remembers: filters, state estimate, bias of past predictions, integrators.
 
-Pure: every function takes a `Memory` and returns a new one. The bias makes the predictions
+Pure: every function takes a `Memory` and returns a new one. The disturbance is what the last
+predictions missed, taken for an unmeasured rate of change; the bias makes the predictions
 unbiased where the process settles, the integrators take what is left; both are what makes
 the control free of offset when the plant differs from the data.
 """
@@ -40,8 +41,8 @@ class Memory:
     plant_time_s: of the last scan, NaN before the first. pending_s: plant time since the last
     history row. filled: rows that hold data. estimate: (n_cv,). cost_filters, policy_filters:
     (n,). past_cv: (H, n_cv), past_mv: (H, n_mv), past_free: (H, n_blocks, n_cv), past_factors:
-    (H, members, n_blocks, n_cv, n_mv). bias: (n_blocks, n_cv). integral: (n_cv,). plan:
-    (n_blocks, n_mv) the last plan in MV units.
+    (H, members, n_blocks, n_cv, n_mv). bias: (n_blocks, n_cv). disturbance: (n_cv,) of the rates
+    [CV unit a sample]. integral: (n_cv,). plan: (n_blocks, n_mv) the last plan in MV units.
     """
 
     plant_time_s: float
@@ -55,6 +56,7 @@ class Memory:
     past_free: F64
     past_factors: F64
     bias: F64
+    disturbance: F64
     integral: F64
     plan: F64
 
@@ -73,6 +75,10 @@ class Tracker:
         self._half = np.array([(mv.high - mv.low) / 2.0 for mv in manifest.mvs])
         cvs = manifest.cvs
         self._observer = np.array([cv.observer_gain for cv in cvs])
+        self._disturbance_gain = np.array([cv.disturbance_gain for cv in cvs])
+        self._disturbance_limit = np.array([cv.disturbance_limit for cv in cvs]) * (
+            manifest.sample_time_s / 3600.0
+        )
         self._bias_gain = np.array([cv.bias_gain for cv in cvs])
         self._bias_limit = np.array([cv.bias_limit for cv in cvs])
         self._integral_gain = np.array([cv.integral_gain for cv in cvs])
@@ -98,6 +104,7 @@ class Tracker:
             past_free=np.zeros((self._rows, n_blocks, n_cv)),
             past_factors=np.zeros((self._rows, m.cost.members, n_blocks, n_cv, n_mv)),
             bias=np.zeros((n_blocks, n_cv)),
+            disturbance=np.zeros(n_cv),
             integral=np.zeros(n_cv),
             plan=np.zeros((n_blocks, n_mv)),
         )
@@ -116,11 +123,14 @@ class Tracker:
         seen = values(sample)
         predicted = memory.estimate + self._expected_change(memory, sample.mv, elapsed)
         gain = -np.expm1(np.log1p(-np.minimum(self._observer, 1 - 1e-12)) * self._share(elapsed))
+        miss = sample.cv - predicted
+        limit = self._disturbance_limit
         return replace(
             memory,
             plant_time_s=max(sample.plant_time_s, memory.plant_time_s),
             pending_s=memory.pending_s + elapsed,
-            estimate=predicted + gain * (sample.cv - predicted),
+            estimate=predicted + gain * miss,
+            disturbance=np.clip(memory.disturbance + self._disturbance_gain * miss, -limit, limit),
             cost_filters=self.cost_map.step_filters(memory.cost_filters, seen, elapsed),
             policy_filters=self.policy_map.step_filters(memory.policy_filters, seen, elapsed),
         )

@@ -5,16 +5,16 @@
               + rho / 2 || U_0 - pi(s) ||^2
 
 U holds the moves of all blocks as scaled deviations from the moves in force; E_h is the
-predicted change of the CVs if nothing is moved, B_h the shared gains times a positive
-factor of the state for every horizon and pair, b_h the bias learned from past errors, D the
-difference between blocks.
+predicted change of the CVs if nothing is moved, with the effect of the disturbance that the
+tracker has estimated; B_h the shared gains times a positive factor of the state for every
+horizon and pair, b_h the bias learned from past errors, D the difference between blocks.
 For a given s this is a convex piecewise quadratic in U by construction (partially input
 convex, Amos et al. 2017, arXiv 1609.07152).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,12 +42,18 @@ class Response:
 
     free: (n_blocks, n_cv) predicted change at each block end if nothing moves.
     factors: (members, n_blocks, n_cv, n_mv) positive. gains: (n_blocks, n_cv, n_blocks, n_mv)
-    change per scaled move, mean of the members.
+    change per scaled move, mean of the members. disturbed: (n_blocks, n_cv, n_cv) change per
+    unmeasured disturbance of the CVs' rates [CV unit a sample], vanishing as the manifest says.
     """
 
     free: F64
     factors: F64
     gains: F64
+    disturbed: F64
+
+    def under(self, disturbance: F64) -> Response:
+        """The response with a disturbance (n_cv,) [CV unit a sample] in its free part."""
+        return replace(self, free=self.free + self.disturbed @ disturbance)
 
 
 class SequenceModel:
@@ -60,7 +66,7 @@ class SequenceModel:
         self.starts = self.ends - np.array(cost.blocks)
         self.scale = np.array([cv.scale for cv in manifest.cvs])
         shape = (self.n_blocks, self.n_cv, self.n_blocks, self.n_mv)
-        n_out = self.n_blocks * self.n_cv * (1 + self.n_mv)
+        n_out = self.n_blocks * self.n_cv * (1 + self.n_mv + self.n_cv)
         self._nets = [
             mlp_from(
                 tensors,
@@ -74,6 +80,9 @@ class SequenceModel:
         shared = np.stack([take(tensors, f"cost.{m}.gains", shape) for m in range(cost.members)])
         check_gains(shared, np.array(cost.gain_signs))
         self.shared = shared * self.scale[:, None, None]
+        self._lasting = lasting(self.ends, cost.disturbance_keep)[:, None, None] * (
+            self.scale[:, None] / self.scale
+        )
         self._horizon = np.array(cost.horizon_weights)
         self._weight = np.array([cv.weight for cv in manifest.cvs])
         self._ceiling = np.array(
@@ -91,12 +100,15 @@ class SequenceModel:
         outs = [net(features) for net in self._nets]
         shape = (self.n_blocks, self.n_cv, self.n_mv)
         free = sum(out[:split] for out in outs) / len(outs)
-        factors = np.stack([softplus(out[split:] + FACTOR_SHIFT).reshape(shape) for out in outs])
+        end = split * (1 + self.n_mv)
+        factors = np.stack([softplus(out[split:end] + FACTOR_SHIFT).reshape(shape) for out in outs])
+        rates = np.stack([out[end:] for out in outs]).mean(axis=0)
         gains = (self.shared * factors[:, :, :, None, :]).mean(axis=0)
         return Response(
             free=np.asarray(free).reshape(self.n_blocks, self.n_cv) * self.scale,
             factors=factors,
             gains=gains,
+            disturbed=rates.reshape(self.n_blocks, self.n_cv, self.n_cv) * self._lasting,
         )
 
     def problem(
@@ -138,6 +150,11 @@ class SequenceModel:
             low=low.ravel(),
             high=high.ravel(),
         )
+
+
+def lasting(ends: NDArray[np.int_], keep: float) -> F64:
+    """Samples (n_blocks,) for which a disturbance has counted at each block end, as it vanishes."""
+    return np.asarray((1.0 - keep**ends) / (1.0 - keep), dtype=np.float64)
 
 
 def check_gains(shared: F64, signs: NDArray[np.int_]) -> None:

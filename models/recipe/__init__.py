@@ -9,8 +9,10 @@ from models.recipe.evaluation import EvaluationRecipe
 from models.recipe.load import RecipeError, load_recipe, shipped_recipes
 from models.recipe.networks import (
     CostRecipe,
+    DynamicsRecipe,
     FeatureRecipe,
     HeldRecipe,
+    ImaginedRecipe,
     PolicyRecipe,
     ScalarRecipe,
 )
@@ -21,11 +23,13 @@ __all__ = [
     "Behaviour",
     "ConformalRecipe",
     "CostRecipe",
+    "DynamicsRecipe",
     "EnvelopeRecipe",
     "EvaluationRecipe",
     "FeatureRecipe",
     "HeldRecipe",
     "Historian",
+    "ImaginedRecipe",
     "PolicyRecipe",
     "Recipe",
     "RecipeError",

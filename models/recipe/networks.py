@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from models.bundle.fields import Count, Finite, Frozen, NonNegative, Positive, Share
 
@@ -52,8 +52,64 @@ class PolicyRecipe(Frozen):
     increment_quantile: Annotated[float, Field(gt=0.5, le=1)]
 
 
+class DynamicsRecipe(Frozen):
+    """The process model that is learned from the data, see `models.learning.dynamics`.
+
+    `steps`, `batch`, `learning_rate`: one sample ahead; `rollout_steps`, `rollout_batch`,
+    `rollout_rate`: then over `rollout` samples, each from the prediction before. `loss_knee`: in
+    spreads of the change, see `models.learning.sequence_picnn.SequenceTrainer`.
+    """
+
+    members: Count
+    width: Count
+    layers: Count
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    rollout: Count
+    rollout_steps: Count
+    rollout_batch: Count
+    rollout_rate: Positive
+    loss_knee: Positive
+
+
+class ImaginedRecipe(Frozen):
+    """Horizons that the learned process model is asked for, see `models.learning.imagined`.
+
+    `horizons`: how many begin at a state of the data; as many again begin where these have led.
+    `held`, `recorded`: share of the plans around the moves in force and around those that the
+    record goes on with; the others lie around those of another time. `excursion`: largest scale of
+    the steps added to a plan, `probe`: of the one MV that is moved to learn its effect, both in
+    half ranges of the MVs. `elsewhere`: share of the states that are shown with other moves in
+    force. `margin`: how far past the range of the data a state counts, in ranges.
+    `disagreement`: distance between the members of the process model, in spreads of the data,
+    from which on a horizon is cut.
+    """
+
+    horizons: Count
+    held: Share
+    recorded: Share
+    excursion: Positive
+    probe: Positive
+    elsewhere: Share
+    margin: NonNegative
+    disagreement: Positive
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.held + self.recorded > 1.0:
+            raise ValueError("`held` and `recorded` are shares of one whole; allowed: up to 1")
+        return self
+
+
 class CostRecipe(Frozen):
-    """The sequence PICNN: networks, training, and the figures of the correction."""
+    """The sequence PICNN: networks, training, and the figures of the correction.
+
+    `sensitivity_weight`: of the loss on differences between two plans against that on the
+    predictions themselves. `horizon_hours`: time constant with which horizons count less, the
+    further ahead the less sure. `disturbance_hours`: with which an unmeasured disturbance of a
+    rate is expected to vanish.
+    """
 
     features: list[FeatureRecipe]
     members: Count
@@ -64,8 +120,10 @@ class CostRecipe(Frozen):
     learning_rate: Positive
     input_noise: dict[str, NonNegative]
     loss_knee: Positive
+    sensitivity_weight: NonNegative
     blocks: list[Count]
-    last_block_weight: Positive
+    horizon_hours: Positive
+    disturbance_hours: Positive
     gain_signs: list[list[Literal[-1, 0, 1]]]
     move_penalty: Positive
     ceiling_penalty: NonNegative
@@ -75,6 +133,16 @@ class CostRecipe(Frozen):
     gap_absolute: Positive
     gap_relative: NonNegative
     max_iterations: Count
+
+    @field_validator("features")
+    @classmethod
+    def _of_the_process(cls, features: list[FeatureRecipe]) -> list[FeatureRecipe]:
+        if any(feature.kind == "error" for feature in features):
+            raise ValueError(
+                "kind `error`: the process does not know its setpoint; "
+                "allowed: value, move and filter"
+            )
+        return features
 
 
 class ScalarRecipe(Frozen):

@@ -10,7 +10,14 @@ from models.bundle.conformal import Level, episodes_needed
 from models.bundle.fields import Count, Frozen, NonNegative, Positive
 from models.bundle.sections import Controlled, Signal
 from models.recipe.evaluation import EvaluationRecipe
-from models.recipe.networks import CostRecipe, HeldRecipe, PolicyRecipe, ScalarRecipe
+from models.recipe.networks import (
+    CostRecipe,
+    DynamicsRecipe,
+    HeldRecipe,
+    ImaginedRecipe,
+    PolicyRecipe,
+    ScalarRecipe,
+)
 from models.recipe.source import Behaviour, Source
 
 
@@ -69,6 +76,8 @@ class Recipe(Frozen):
     dvs: list[Signal]
     envelope: EnvelopeRecipe
     policy: PolicyRecipe
+    dynamics: DynamicsRecipe
+    imagined: ImaginedRecipe
     cost: CostRecipe
     scalar: ScalarRecipe
     held: HeldRecipe | None = None

@@ -25,7 +25,7 @@ def reference():
 
 @pytest.fixture(scope="module")
 def scans(runtime):
-    """Random states well beyond the data, random boxes, errors and biases."""
+    """Random states well beyond the data, random boxes, errors, disturbances and biases."""
     rng = np.random.default_rng(20)
     model, m = runtime.model, runtime.manifest
     shape = (STATES, model.n_blocks, model.n_mv)
@@ -35,6 +35,7 @@ def scans(runtime):
     high_cv = np.array([cv.high for cv in m.cvs])
     return {
         "features": rng.normal(0.0, 1.5, (STATES, len(m.cost.features))),
+        "disturbance": rng.normal(0.0, 1.0, (STATES, model.n_cv)) * [0.3, 0.2],
         "now": rng.uniform(low_cv, high_cv, (STATES, model.n_cv)),
         "error": rng.normal(0.0, 1.0, (STATES, model.n_cv)) * [20.0, 4.0],
         "bias": rng.normal(0.0, 1.0, (STATES, model.n_blocks, model.n_cv)) * [2.0, 0.5],
@@ -52,7 +53,7 @@ def batch(scans):
 def problems(runtime, scans):
     for i in range(STATES):
         one = {name: value[i] for name, value in scans.items()}
-        response = runtime.model.response(one.pop("features"))
+        response = runtime.model.response(one.pop("features")).under(one.pop("disturbance"))
         yield response, runtime.model.problem(response, **one)
 
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.learning.picnn import ScalarPicnn, SequencePredictor, SequenceShape
+from models.learning.scalar_picnn import ScalarPicnn
+from models.learning.sequence_picnn import SequencePredictor, SequenceShape
 
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -55,20 +56,28 @@ def test_sequence_prediction_is_affine_causal_and_of_the_given_signs(seed, n_cv,
     rng = np.random.default_rng(seed)
     signs = rng.integers(-1, 2, (n_cv, n_mv))
     shape = SequenceShape(
-        n_features=3, n_cv=n_cv, n_mv=n_mv, blocks=tuple(blocks), signs=signs, width=8, layers=1
+        n_features=3,
+        n_cv=n_cv,
+        n_mv=n_mv,
+        blocks=tuple(blocks),
+        signs=signs,
+        width=8,
+        layers=1,
+        keep=0.9,
     )
     model = shaken(SequencePredictor(shape), seed, 1.0)
     g = torch.Generator().manual_seed(seed)
     s = torch.randn(1, 3, generator=g).double()
     u, v = (torch.randn(1, len(blocks), n_mv, generator=g).double() for _ in range(2))
+    d = torch.randn(1, n_cv, generator=g).double()
     with torch.no_grad():
-        middle = model(s, 0.5 * (u + v))
-        mean = 0.5 * (model(s, u) + model(s, v))
-        rest = model(s, torch.zeros_like(u))
+        middle = model(s, 0.5 * (u + v), d)
+        mean = 0.5 * (model(s, u, d) + model(s, v, d))
+        rest = model(s, torch.zeros_like(u), d)
         for j in range(len(blocks)):
             pushed = torch.zeros_like(u)
             pushed[0, j, 0] = 1.0
-            effect = (model(s, pushed) - rest)[0].numpy()
+            effect = (model(s, pushed, d) - rest)[0].numpy()
             assert np.all(effect[:j] == 0.0)
             assert np.all(effect * signs[:, 0] >= -1e-9)
             assert np.all(effect[:, signs[:, 0] == 0] == 0.0)

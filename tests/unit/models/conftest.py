@@ -1,8 +1,12 @@
 """A small recipe that trains in seconds, and what it makes."""
 
+import numpy as np
 import pytest
 
 from models.data.dataset import generate
+from models.learning.dynamics import DynamicsTrainer, history
+from models.learning.horizon_data import sequence_data
+from models.learning.imagined import Imagination
 from models.recipe import ConformalRecipe, Recipe, load_recipe
 from models.train import train
 
@@ -30,6 +34,9 @@ def small_recipe() -> Recipe:
     whole["behaviour"] |= {"episodes_per_scenario": 2}
     whole["policy"] |= {"steps": 60, "width": 16, "batch": 32}
     whole["cost"] |= {"steps": 60, "width": 16, "batch": 32}
+    whole["dynamics"] |= {"steps": 60, "width": 16, "batch": 32}
+    whole["dynamics"] |= {"rollout": 6, "rollout_steps": 60, "rollout_batch": 16}
+    whole["imagined"] |= {"horizons": 300, "disagreement": 10.0}
     whole["envelope"] |= {"rest_hours": 2.0, "rest_span": {"PolymerConc": 5.0, "Temperature": 5.0}}
     whole["scalar"] |= {"steps": 60, "width": 16, "batch": 32}
     whole["held"] |= {"steps": 30, "width": 16, "rest_width": 8, "batch": 16, "states": 40}
@@ -39,6 +46,25 @@ def small_recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def small_data(small_recipe):
     return generate(small_recipe, jobs=1)
+
+
+@pytest.fixture(scope="session")
+def small_members(small_recipe, small_data):
+    """The process model before it has learned anything: two members that differ."""
+    past = history(small_data, small_recipe)
+    rule = small_recipe.dynamics
+    return [DynamicsTrainer(past, rule, 3, member).model for member in range(rule.members)]
+
+
+@pytest.fixture(scope="session")
+def small_imagination(small_recipe, small_data, small_members):
+    return Imagination(small_members, history(small_data, small_recipe), small_recipe)
+
+
+@pytest.fixture(scope="session")
+def small_horizons(small_recipe, small_data, small_imagination):
+    made = small_imagination.horizons(np.random.default_rng(1))
+    return sequence_data(small_data, made, small_recipe)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import torch
 
 from models.baselines.scalar import ScalarModel, descend, minimise, trust_box
 from models.bundle import BundleError
-from models.learning.picnn import ScalarPicnn
+from models.learning.scalar_picnn import ScalarPicnn
 
 N_FEATURES, N_MV = 5, 2
 

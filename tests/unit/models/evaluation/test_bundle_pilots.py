@@ -46,8 +46,9 @@ def test_a_random_policy_is_drawn_by_the_start(pilots, hour, grade_up):
     pilot = pilots["sequence_random"]
     first, again = fly(pilot, hour, grade_up, 5), fly(pilot, hour, grade_up, 5)
     np.testing.assert_array_equal(first.mv, again.mv)
+    # The moves themselves may be at their limits with any policy.
     other = fly(pilots["sequence"], hour, grade_up, 5)
-    assert not np.array_equal(first.mv, other.mv)
+    assert not np.array_equal(first.noted["policy_distance"], other.noted["policy_distance"])
 
 
 def test_without_any_tie_the_policy_does_not_matter(pilots, hour, grade_up):

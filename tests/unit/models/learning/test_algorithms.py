@@ -5,28 +5,42 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.learning.batches import policy_data, sequence_data
+from models.learning.batches import policy_data
 from models.learning.bc import BcTrainer
+from models.learning.dynamics import DynamicsTrainer, history
 from models.learning.iql import IqlTrainer
 from models.learning.loop import Diverged, run
-from models.learning.picnn import ScalarTrainer, SequenceTrainer
+from models.learning.scalar_picnn import ScalarTrainer
+from models.learning.sequence_picnn import SequenceTrainer
 
-ALGORITHMS = ("bc", "iql", "scalar", "sequence")
+ALGORITHMS = ("bc", "iql", "scalar", "dynamics", "rollout", "sequence")
+PARTS = {
+    "bc": "policy",
+    "iql": "policy",
+    "scalar": "scalar",
+    "dynamics": "dynamics",
+    "rollout": "dynamics",
+    "sequence": "cost",
+}
 
 
 @pytest.fixture(scope="session")
-def make(small_recipe, small_data):
+def make(small_recipe, small_data, small_horizons):
     transitions = policy_data(small_data, small_recipe)
-    horizons = sequence_data(small_data, small_recipe)
+    past = history(small_data, small_recipe)
     makers = {
         "bc": lambda seed, r: BcTrainer(transitions, r.policy, seed),
         "iql": lambda seed, r: IqlTrainer(transitions, r.policy, seed),
         "scalar": lambda seed, r: ScalarTrainer(transitions, r.scalar, seed),
-        "sequence": lambda seed, r: SequenceTrainer(horizons, r.cost, seed, 0),
+        "dynamics": lambda seed, r: DynamicsTrainer(past, r.dynamics, seed, 0),
+        "rollout": lambda seed, r: DynamicsTrainer(
+            past, r.dynamics, seed, 0, begun=DynamicsTrainer(past, r.dynamics, seed, 0).model
+        ),
+        "sequence": lambda seed, r: SequenceTrainer(small_horizons, r.cost, seed, 0),
     }
 
     def build(name, seed=5, **changes):
-        part = {"bc": "policy", "iql": "policy", "scalar": "scalar", "sequence": "cost"}[name]
+        part = PARTS[name]
         section = getattr(small_recipe, part).model_copy(update=changes)
         return makers[name](seed, small_recipe.model_copy(update={part: section}))
 
@@ -74,8 +88,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(name, make, tmp_path):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_loss_falls(name, make, tmp_path):
-    key = {"bc": "policy", "iql": "critics", "scalar": "cost", "sequence": "change"}[name]
-    trainer = make(name, steps=400)
+    key = {"bc": "policy", "iql": "critics", "scalar": "cost"}.get(name, "change")
+    trainer = make(name, **{"rollout_steps" if name == "rollout" else "steps": 400})
     first = np.mean([trainer.step()[key] for _ in range(10)])
     run(trainer, tmp_path / "c.safetensors")
     last = np.mean([trainer.step()[key] for _ in range(10)])
@@ -87,11 +101,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(name, make, tmp_path):
     trainer = make(name)
     with torch.no_grad():
         next(
-            iter(
-                trainer.modules[
-                    "model" if name in {"scalar", "sequence"} else "policy"
-                ].parameters()
-            )
+            iter(trainer.modules["policy" if name in {"bc", "iql"} else "model"].parameters())
         ).fill_(float("nan"))
     with pytest.raises(Diverged, match="lower learning_rate"):
         run(trainer, tmp_path / "c.safetensors")
