@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from models.bundle import horizon_ends
+from models.learning.plans import Planner, block_means
 from models.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -64,18 +64,15 @@ class Imagination:
     """
 
     def __init__(self, members: Sequence[Dynamics], past: History, recipe: Recipe) -> None:
-        self._members, self._past, self._rule = members, past, recipe.imagined
+        self._members, self._past = members, past
+        self._count = recipe.imagined.horizons
         self._blocks = list(recipe.cost.blocks)
-        self._low = np.array([mv.low for mv in recipe.mvs])
-        self._high = np.array([mv.high for mv in recipe.mvs])
-        self._half = (self._high - self._low) / 2.0
         hour = 3600.0 / recipe.source.sample_time_s
         self._keep = float(np.exp(-1.0 / (recipe.cost.disturbance_hours * hour)))
-        self._drift = np.array([cv.disturbance_limit for cv in recipe.cvs]) / hour
         low, high = past.state.min(axis=0), past.state.max(axis=0)
-        room = self._rule.margin * (high - low)
+        room = recipe.imagined.margin * (high - low)
         self._inside = (low - room, high + room)
-        self._apart = self._rule.disagreement * np.maximum(past.state.std(axis=0), 1e-6)
+        self._apart = recipe.imagined.disagreement * np.maximum(past.state.std(axis=0), 1e-6)
         self._rows = past.starts(sum(self._blocks))
         if len(self._rows) == 0:
             raise RecipeError(
@@ -83,6 +80,8 @@ class Imagination:
                 "horizon; give longer records or shorten `cost.blocks`"
             )
         self._recorded = block_means(past.moves, self._rows, self._blocks)
+        self._planner = Planner(recipe, self._recorded)
+        self._probes = len(recipe.mvs) + 1
 
     def horizons(
         self,
@@ -97,7 +96,7 @@ class Imagination:
             done += rollouts
             advance(done)
 
-        drawn = rng.integers(0, len(self._rows), self._rule.horizons)
+        drawn = rng.integers(0, len(self._rows), self._count)
         rows = self._rows[drawn]
         past = self._past
         begin = past.state[rows], past.filters[rows], past.moves[rows]
@@ -121,16 +120,16 @@ class Imagination:
         """Horizons from states, filters and moves, and such inside them to go on from."""
         state, filters, moves = begin
         count = len(state)
-        plan = self._plans(rng, moves, recorded)
-        disturbance = self._disturbances(rng, count)
-        probe = rng.integers(0, len(self._low) + 1, count)
-        twin, other = self._twins(rng, plan, disturbance, probe)
+        plan = self._planner.plans(rng, moves, recorded)
+        disturbance = self._planner.disturbances(rng, count)
+        probe = rng.integers(0, self._probes, count)
+        twin, other = self._planner.twins(rng, plan, disturbance, probe)
         change, filters_at, valid = self._ask(state, filters, plan, disturbance, more)
         twin_change, _, twin_valid = self._ask(state, filters, twin, other, more)
         horizons = Horizons(
             state=state,
             filters=filters,
-            moves=self._shown(rng, moves),
+            moves=self._planner.shown(rng, moves),
             plan=plan,
             twin_plan=twin,
             disturbance=disturbance,
@@ -146,53 +145,6 @@ class Imagination:
         rows, block = rows[kept], block[kept]
         led = state[rows] + change[rows, block], filters_at[rows, block], plan[rows, block]
         return horizons, led
-
-    def _plans(self, rng: np.random.Generator, moves: F64, recorded: F64) -> F64:
-        """Plans (K, n_blocks, n_mv) around the moves in force, the record, or another record."""
-        held = np.repeat(moves[:, None], len(self._blocks), axis=1)
-        other = self._recorded[rng.integers(0, len(self._recorded), len(moves))]
-        kind = rng.random(len(moves))[:, None, None]
-        rule = self._rule
-        base = np.where(
-            kind < rule.held, held, np.where(kind < rule.held + rule.recorded, recorded, other)
-        )
-        walk = self._walk(rng, len(moves), rule.excursion / 30.0, rule.excursion)
-        return np.clip(base + walk, self._low, self._high)
-
-    def _walk(self, rng: np.random.Generator, count: int, least: float, most: float) -> F64:
-        """Sums of rare steps of all scales (count, n_blocks, n_mv) [MV units]."""
-        shape = (count, len(self._blocks), len(self._low))
-        scale = np.exp(rng.uniform(np.log(least), np.log(most), (count, 1, shape[2])))
-        often = rng.uniform(0.1, 1.0, (count, 1, 1))
-        steps = rng.normal(size=shape) * scale * (rng.random(shape) < often)
-        walk: F64 = np.cumsum(steps, axis=1) * self._half
-        return walk
-
-    def _twins(
-        self,
-        rng: np.random.Generator,
-        plan: F64,
-        disturbance: F64,
-        probe: NDArray[np.int64],
-    ) -> tuple[F64, F64]:
-        """The same plans and disturbances but for what is probed."""
-        walk = self._walk(rng, len(plan), self._rule.probe / 5.0, self._rule.probe)
-        chosen = np.arange(plan.shape[2]) == probe[:, None]
-        twin = np.clip(plan + walk * chosen[:, None], self._low, self._high)
-        other = self._disturbances(rng, len(plan))
-        return twin, np.where((probe == plan.shape[2])[:, None], other, disturbance)
-
-    def _disturbances(self, rng: np.random.Generator, count: int) -> F64:
-        """Disturbances (count, n_cv) of all sizes up to the limit, none in four of ten."""
-        size = np.exp(rng.uniform(np.log(0.05), 0.0, (count, 1))) * (rng.random((count, 1)) < 0.6)
-        drawn: F64 = rng.uniform(-1.0, 1.0, (count, len(self._drift))) * size * self._drift
-        return drawn
-
-    def _shown(self, rng: np.random.Generator, moves: F64) -> F64:
-        """Moves in force, for some states others: it is the plan that decides what follows."""
-        other = moves + rng.normal(size=moves.shape) * self._rule.excursion * self._half
-        some = rng.random((len(moves), 1)) < self._rule.elsewhere
-        return np.where(some, np.clip(other, self._low, self._high), moves)
 
     def _ask(
         self,
@@ -245,16 +197,6 @@ class Imagination:
         agreed = np.all(np.abs(each - mean) <= self._apart, axis=(0, 2))
         both: Flags = inside & agreed
         return both
-
-
-def block_means(moves: F64, rows: NDArray[np.int64], blocks: Sequence[int]) -> F64:
-    """Mean moves (K, n_blocks, n_mv) over the blocks that follow each row."""
-    ends = np.array(horizon_ends(list(blocks)))
-    starts = ends - np.array(blocks)
-    total = np.concatenate((np.zeros_like(moves[:1]), np.cumsum(moves, axis=0)))
-    after = total[rows[:, None] + 1 + ends] - total[rows[:, None] + 1 + starts]
-    mean: F64 = after / np.array(blocks)[:, None]
-    return mean
 
 
 def _f32(array: F64) -> torch.Tensor:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.learning.dynamics import history
-from models.learning.imagined import Imagination, block_means
+from models.learning.imagined import Imagination
+from models.learning.plans import block_means
 from models.recipe import Recipe, RecipeError
 from models.train import train
 
