@@ -95,8 +95,13 @@ def _head(results: Results, rules: EvaluationRecipe, place: Place) -> list[str]:
         words.WRITTEN,
         "    " + "\n    ".join(commands),
         about,
-        table(["data", "dataset seed", "starts a cell", "weights"], rows),
+        table(["data", "dataset seed", "starts a cell", "weights"], _once(rows)),
     ]
+
+
+def _once(rows: list[list[str]]) -> list[list[str]]:
+    """Rows without those that several results have in common."""
+    return [list(row) for row in dict.fromkeys(tuple(row) for row in rows)]
 
 
 def _verdicts(results: Results, rules: EvaluationRecipe) -> list[str]:
