@@ -69,7 +69,6 @@ def sequence_data(data: Dataset, horizons: Horizons, recipe: Recipe) -> Sequence
     twin_change = horizons.twin_change[..., :n_cv] / scale
     mask = horizons.valid[..., None]
     noise_features, noise_change = _noise(recipe, fitted.features)
-    hour = 3600.0 / recipe.source.sample_time_s
     arrays = {
         "features": FeatureMap(fitted.features, recipe).vector(
             seen, np.zeros((len(seen), n_cv)), horizons.filters
@@ -89,7 +88,7 @@ def sequence_data(data: Dataset, horizons: Horizons, recipe: Recipe) -> Sequence
     return SequenceData(
         **{name: torch.as_tensor(array, dtype=torch.float32) for name, array in arrays.items()},
         probe=torch.as_tensor(horizons.probe),
-        keep=float(np.exp(-1.0 / (recipe.cost.disturbance_hours * hour))),
+        keep=recipe.disturbance_keep,
         spec=fitted.features,
         recorded=fitted.matrix,
     )

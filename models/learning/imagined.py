@@ -67,8 +67,7 @@ class Imagination:
         self._members, self._past = members, past
         self._count = recipe.imagined.horizons
         self._blocks = list(recipe.cost.blocks)
-        hour = 3600.0 / recipe.source.sample_time_s
-        self._keep = float(np.exp(-1.0 / (recipe.cost.disturbance_hours * hour)))
+        self._keep = recipe.disturbance_keep
         low, high = past.state.min(axis=0), past.state.max(axis=0)
         room = recipe.imagined.margin * (high - low)
         self._inside = (low - room, high + room)

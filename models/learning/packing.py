@@ -110,7 +110,7 @@ def manifest_of(
             kind="sequence",
             features=trained.cost.spec,
             horizon_weights=[rounded(float(w)) for w in weights / weights.sum()],
-            disturbance_keep=rounded(float(np.exp(-1.0 / (cost.disturbance_hours * hour)))),
+            disturbance_keep=rounded(recipe.disturbance_keep),
             **cost.model_dump(include=set(SequenceCost.model_fields) - {"features", "kind"}),
         ),
         baselines=trained.baselines,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
 from pydantic import model_validator
 
 from models.bundle.conformal import Level, episodes_needed
@@ -83,3 +84,9 @@ class Recipe(Frozen):
     held: HeldRecipe | None = None
     conformal: ConformalRecipe | None = None
     evaluation: EvaluationRecipe | None = None
+
+    @property
+    def disturbance_keep(self) -> float:
+        """Share of an unmeasured disturbance that is left after a sample."""
+        samples = self.cost.disturbance_hours * 3600.0 / self.source.sample_time_s
+        return float(np.exp(-1.0 / samples))
