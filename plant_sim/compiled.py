@@ -21,36 +21,40 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-KERNEL_MODULES = ("compiled", "reactor", "integrate", "regulatory", "interlock", "dcs")
+KERNEL_MODULES = ("compiled", "reactor", "integrate", "regulatory", "interlock", "dcs", "batch")
 """Modules whose functions, or whose constants, end up in compiled code."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile the decorated function for `signature` when its module is imported."""
+def compiled(signature: str, *, parallel: bool = False) -> Callable[[Function], Function]:
+    """Compile the decorated function for `signature` when its module is imported.
+
+    `parallel`: its `prange` loops run on all threads of numba.
+    """
 
     def decorate(function: Function) -> Function:
         directory = cache_directory()
         if directory is not None:
             try:
-                return _compile(function, signature, directory)
+                return _compile(function, signature, directory, parallel=parallel)
             except OSError:
                 pass  # the directory went away or is full: work without it
-        return cast("Function", numba.njit(signature, error_model="numpy")(function))
+        kernel = numba.njit(signature, error_model="numpy", parallel=parallel)
+        return cast("Function", kernel(function))
 
     return decorate
 
 
-def _compile(function: Function, signature: str, directory: Path) -> Function:
+def _compile(function: Function, signature: str, directory: Path, *, parallel: bool) -> Function:
     """Compile with the cache in `directory`; numba reads its place only when decorating."""
     config: Any = numba.config  # its attributes are made from the environment
     before = config.CACHE_DIR
     config.CACHE_DIR = str(directory)
     try:
         # error_model: tests for division by zero would keep LLVM from using SIMD
-        kernel = numba.njit(signature, cache=True, error_model="numpy")(function)
-        return cast("Function", kernel)
+        decorate = numba.njit(signature, cache=True, error_model="numpy", parallel=parallel)
+        return cast("Function", decorate(function))
     finally:
         config.CACHE_DIR = before
 

@@ -102,6 +102,23 @@ class StepSummary:
     first_out: TripCause
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detached:
+    """The inside of a plant, for `plant_sim.batch`; arrays as `run_scans` takes them."""
+
+    state: F64
+    actual: F64
+    integral: F64
+    flags: I64
+    tuning: F64
+    parameters: F64
+    noise: F64
+    noise_rng: np.random.Generator | None
+    options: PlantOptions
+    time_s: float
+    previous_feed: float
+
+
 class Plant:
     """The soft plant; see the module's docstring."""
 
@@ -195,8 +212,7 @@ class Plant:
         if not 0.0 < dt_s <= LONGEST_STEP_S:
             raise ValueError(f"dt_s: {dt_s}; allowed: above 0 and up to {LONGEST_STEP_S} s")
         modes, targets = _command_arrays(command)
-        scans = max(1, int(np.ceil((dt_s - _ROUND_OFF_S) / SCAN_S)))
-        noise = np.concatenate([self._noise[-1:], self._draw_noise(scans)])
+        noise = np.concatenate([self._noise[-1:], self._draw_noise(scans_of(dt_s))])
         out = np.empty(4)
         completed = run_scans(
             self._state,
@@ -206,7 +222,7 @@ class Plant:
             modes,
             targets,
             self._tuning,
-            self._settings(dt_s),
+            settings_row(self.options, self.time_s, dt_s, self._previous_feed),
             self._p,
             noise,
             self._work,
@@ -230,20 +246,20 @@ class Plant:
             first_out=self.first_out,
         )
 
-    def _settings(self, dt_s: float) -> F64:
-        options = self.options
-        lag, rates = (ACTUATOR_LAG_S, ACTUATOR_RATE_PER_S) if options.actuators else (0.0, None)
-        return np.array(
-            [
-                self.time_s,
-                dt_s,
-                options.disturbance_at_s if options.disturbance else _NEVER,
-                options.override_on_K,
-                options.override_off_K,
-                lag,
-                *(rates or (np.inf, np.inf)),
-                self._previous_feed if options.flow_lag else np.nan,
-            ]
+    def detach(self) -> Detached:
+        """What a batch steps instead of this plant, which must not be stepped any more."""
+        return Detached(
+            state=self._state,
+            actual=self._actual,
+            integral=self._integral,
+            flags=self._flags,
+            tuning=self._tuning,
+            parameters=self._p,
+            noise=self._noise[-1],
+            noise_rng=self._noise_rng if self.options.noise else None,
+            options=self.options,
+            time_s=self.time_s,
+            previous_feed=self._previous_feed,
         )
 
     def _draw_noise(self, instants: int) -> F64:
@@ -251,6 +267,28 @@ class Plant:
         if not self.options.noise:
             return np.zeros((instants, 3))
         return self._noise_rng.standard_normal((instants, 3)) * NOISE_SD
+
+
+def scans_of(dt_s: float) -> int:
+    """How often the DCS scans in a step of `dt_s` seconds."""
+    return max(1, int(np.ceil((dt_s - _ROUND_OFF_S) / SCAN_S)))
+
+
+def settings_row(options: PlantOptions, time_s: float, dt_s: float, previous_feed: float) -> F64:
+    """The `settings` (9,) of `run_scans` for a step of `dt_s` seconds that begins at `time_s`."""
+    lag, rates = (ACTUATOR_LAG_S, ACTUATOR_RATE_PER_S) if options.actuators else (0.0, None)
+    return np.array(
+        [
+            time_s,
+            dt_s,
+            options.disturbance_at_s if options.disturbance else _NEVER,
+            options.override_on_K,
+            options.override_off_K,
+            lag,
+            *(rates or (np.inf, np.inf)),
+            previous_feed if options.flow_lag else np.nan,
+        ]
+    )
 
 
 def _command_arrays(command: LoopCommand) -> tuple[I64, F64]:

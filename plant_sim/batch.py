@@ -1,0 +1,197 @@
+"""Many plants that move together, each equal to the last bit to a `Plant` of its own.
+
+One compiled loop runs over the plants, on as many threads as numba has; the plants do not know
+of each other, so neither their number nor that of the threads changes any of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from plant_sim.compiled import compiled
+from plant_sim.dcs import I64, run_scans
+from plant_sim.integrate import WORKSPACE_SHAPE, IntegrationError
+from plant_sim.plant import (
+    LONGEST_STEP_S,
+    NOISE_SD,
+    LoopMode,
+    Plant,
+    scans_of,
+    settings_row,
+)
+from plant_sim.reactor import F64
+
+COMMAND_ROWS = ("setpoint", "target", "output", "bias_offset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSummary:
+    """What happened inside one step of every plant; as `StepSummary`, rows are plants.
+
+    peak_T: (N,) [K]. mean_actual: (N, 2) [kg/h, K]. override_s: (N,). tripped: (N,) bool.
+    """
+
+    peak_T: F64
+    mean_actual: F64
+    override_s: F64
+    tripped: NDArray[np.bool_]
+
+
+@compiled(
+    "int64(float64[:, ::1], float64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1],"
+    " float64[:, :, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1],"
+    " float64[:, :, ::1], float64[:, :, ::1], float64[:, ::1])",
+    parallel=True,
+)
+def run_plants(  # noqa: PLR0917  (kernels take positional arguments only)
+    x: F64,
+    actual: F64,
+    integral: F64,
+    flags: I64,
+    modes: I64,
+    command: F64,
+    tuning: F64,
+    settings: F64,
+    p: F64,
+    noise: F64,
+    work: F64,
+    out: F64,
+) -> int:
+    """`run_scans` for every plant, arguments stacked; returns how many had no solution."""
+    failed = 0
+    for i in prange(x.shape[0]):
+        done = run_scans(
+            x[i],
+            actual[i],
+            integral[i],
+            flags[i],
+            modes[i],
+            command[i],
+            tuning[i],
+            settings[i],
+            p[i],
+            noise[i],
+            work[i],
+            out[i],
+        )
+        if not done:
+            failed += 1
+            out[i, 0] = np.nan
+    return failed
+
+
+class PlantBatch:
+    """Plants that step together; the plants given are used up by it.
+
+    state: (N, 5), actual: (N, 2), time_s: (N,) as of `Plant`. Raises ValueError for no plants.
+    """
+
+    def __init__(self, plants: Sequence[Plant]) -> None:
+        if not plants:
+            raise ValueError("plants: none; allowed: one or more")
+        count = len(plants)
+        self.time_s: F64 = np.zeros(count)
+        self.state: F64 = np.empty((count, 5))
+        self.actual: F64 = np.empty((count, 2))
+        self._integral: F64 = np.empty((count, 2))
+        self._flags: I64 = np.empty((count, 4), dtype=np.int64)
+        self._tuning: F64 = np.empty((count, 3, 2))
+        self._parameters: F64 = np.empty((count, 2, 6))
+        self._noise: F64 = np.empty((count, 3))
+        self._settings: F64 = np.empty((count, 9))
+        self._lags_flow = np.zeros(count, dtype=np.bool_)
+        self._rngs: list[np.random.Generator | None] = [None] * count
+        self._work = np.empty((count, *WORKSPACE_SHAPE))
+        for index, plant in enumerate(plants):
+            self.replace(index, plant)
+
+    def replace(self, index: int, plant: Plant) -> None:
+        """Put another plant in the place of one."""
+        inside = plant.detach()
+        self.time_s[index] = inside.time_s
+        self.state[index], self.actual[index] = inside.state, inside.actual
+        self._integral[index], self._flags[index] = inside.integral, inside.flags
+        self._tuning[index], self._parameters[index] = inside.tuning, inside.parameters
+        self._noise[index], self._rngs[index] = inside.noise, inside.noise_rng
+        self._settings[index] = settings_row(
+            inside.options, inside.time_s, 0.0, inside.previous_feed
+        )
+        self._lags_flow[index] = inside.options.flow_lag
+
+    def __len__(self) -> int:
+        """How many plants."""
+        return len(self._rngs)
+
+    @property
+    def measured(self) -> F64:
+        """Readings (N, 3) of A, P [kg/m3], T [K]; asking twice gives the same."""
+        readings: F64 = self.state[:, [0, 3, 4]] + self._noise
+        return readings
+
+    @property
+    def tripped(self) -> NDArray[np.bool_]:
+        """Plants (N,) whose interlock is tripped."""
+        return self._flags[:, 3] != 0
+
+    def step(self, dt_s: float, modes: NDArray[np.int64], command: F64) -> BatchSummary:
+        """Move all plants by `dt_s` seconds.
+
+        modes: (N, 2) `LoopMode`s. command: (N, 4, 2) setpoint, target, manual output and offset
+        added to the PI's output. Raises ValueError, with the plants untouched, for a command that
+        is not finite, and IntegrationError if a reactor could not be integrated.
+        """
+        checked_commands(dt_s, modes, command)
+        count, scans = len(self), scans_of(dt_s)
+        noise = np.zeros((count, scans + 1, 3))
+        noise[:, 0] = self._noise
+        for row, rng in zip(noise, self._rngs, strict=True):
+            if rng is not None:
+                row[1:] = rng.standard_normal((scans, 3)) * NOISE_SD
+        self._settings[:, 0], self._settings[:, 1] = self.time_s, dt_s
+        out = np.empty((count, 4))
+        failed = run_plants(
+            self.state,
+            self.actual,
+            self._integral,
+            self._flags,
+            modes,
+            command,
+            self._tuning,
+            self._settings,
+            self._parameters,
+            noise,
+            self._work,
+            out,
+        )
+        if failed:
+            which = np.flatnonzero(np.isnan(out[:, 0])).tolist()
+            raise IntegrationError(f"plants {which} could not be integrated")
+        self.time_s += dt_s
+        self._noise = noise[:, -1].copy()
+        self._settings[self._lags_flow, 8] = out[self._lags_flow, 1]
+        return BatchSummary(
+            peak_T=out[:, 0],
+            mean_actual=out[:, 1:3],
+            override_s=out[:, 3],
+            tripped=self.tripped,
+        )
+
+
+def checked_commands(dt_s: float, modes: NDArray[np.int64], command: F64) -> None:
+    """Refuse a step that `Plant.step` would refuse for one of the plants; raises ValueError."""
+    if not 0.0 < dt_s <= LONGEST_STEP_S:
+        raise ValueError(f"dt_s: {dt_s}; allowed: above 0 and up to {LONGEST_STEP_S} s")
+    if command.shape != (len(modes), len(COMMAND_ROWS), 2):
+        raise ValueError(f"command: shape {command.shape}; allowed: ({len(modes)}, 4, 2)")
+    needed = np.ones(command.shape, dtype=bool)
+    needed[:, 1] = modes == LoopMode.RCAS
+    needed[:, 2] = modes == LoopMode.MAN
+    wrong = needed & ~np.isfinite(command)
+    if wrong.any():
+        plant, row = np.argwhere(wrong.any(axis=2))[0].tolist()
+        raise ValueError(
+            f"{COMMAND_ROWS[row]} of plant {plant}: {command[plant, row].tolist()}; allowed: finite"
+        )
