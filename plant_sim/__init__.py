@@ -9,4 +9,8 @@ import gymnasium as _gymnasium
 _ENVIRONMENT_ID = "plant_sim/PolymerCSTR-v0"
 
 if _ENVIRONMENT_ID not in _gymnasium.registry:
-    _gymnasium.register(id=_ENVIRONMENT_ID, entry_point="plant_sim.env:PolymerCSTREnv")
+    _gymnasium.register(
+        id=_ENVIRONMENT_ID,
+        entry_point="plant_sim.env:PolymerCSTREnv",
+        vector_entry_point="plant_sim.vector_env:PolymerCSTRVectorEnv",
+    )

@@ -35,8 +35,8 @@ RESET_OPTIONS = (
 )
 
 # Wide enough for a runaway (604 K) and for noise around zero.
-_OBSERVATION_LOW = np.array([-50.0, -50.0, 200.0, 0.0, 250.0, INPUT_LOW[0], INPUT_LOW[1]])
-_OBSERVATION_HIGH = np.array([1500.0, 1000.0, 800.0, 500.0, 500.0, INPUT_HIGH[0], INPUT_HIGH[1]])
+OBSERVATION_LOW = np.array([-50.0, -50.0, 200.0, 0.0, 250.0, INPUT_LOW[0], INPUT_LOW[1]])
+OBSERVATION_HIGH = np.array([1500.0, 1000.0, 800.0, 500.0, 500.0, INPUT_HIGH[0], INPUT_HIGH[1]])
 
 
 class PolymerCSTREnv(gymnasium.Env[F64, F64]):
@@ -79,7 +79,7 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
         self.episode_s = 3600.0 * float(episode_hours)
         self.render_mode = None
         self.action_space = spaces.Box(np.array(INPUT_LOW), np.array(INPUT_HIGH), dtype=np.float64)
-        self.observation_space = spaces.Box(_OBSERVATION_LOW, _OBSERVATION_HIGH, dtype=np.float64)
+        self.observation_space = spaces.Box(OBSERVATION_LOW, OBSERVATION_HIGH, dtype=np.float64)
         self._options = PlantOptions(
             noise=noise,
             mismatch=mismatch,
@@ -97,6 +97,11 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
         if self._plant is None:
             raise RuntimeError("call reset() before step()")
         return self._plant
+
+    @property
+    def setpoint(self) -> F64:
+        """Setpoint in force (2,): P [kg/m3], T [K]."""
+        return self._setpoint.copy()
 
     @property
     def move_limit(self) -> F64:
@@ -188,7 +193,7 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
 
     def _checked_setpoint(self, setpoint: ArrayLike) -> F64:
         value = np.array(setpoint, dtype=np.float64)
-        low, high = _OBSERVATION_LOW[3:5], _OBSERVATION_HIGH[3:5]
+        low, high = OBSERVATION_LOW[3:5], OBSERVATION_HIGH[3:5]
         if value.shape != (2,) or not ((value >= low) & (value <= high)).all():
             raise ValueError(f"setpoint: {value.tolist()}; allowed: {low} to {high} (kg/m3, K)")
         return value
@@ -196,7 +201,7 @@ class PolymerCSTREnv(gymnasium.Env[F64, F64]):
     def _observation(self) -> F64:
         measured = self.plant.measure()
         seen = [measured.A, measured.P, measured.T, *self._setpoint, *self.plant.actual]
-        inside: F64 = np.clip(np.array(seen), _OBSERVATION_LOW, _OBSERVATION_HIGH)
+        inside: F64 = np.clip(np.array(seen), OBSERVATION_LOW, OBSERVATION_HIGH)
         return inside
 
     def _info(self, summary: StepSummary | None) -> dict[str, Any]:
