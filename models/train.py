@@ -86,9 +86,9 @@ def _data(
     progress.stage("data", total)
     made = 0
 
-    def advance() -> None:
+    def advance(episodes: int) -> None:
         nonlocal made
-        made += 1
+        made += episodes
         progress.done(made, {})
 
     made_data = generated(recipe, work / "dataset.safetensors", jobs=jobs, advance=advance)

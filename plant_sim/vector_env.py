@@ -54,7 +54,8 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, F64]):
     ) -> tuple[F64, dict[str, Any]]:
         """Start an episode in every environment; an int seeds them seed, seed + 1, and so on.
 
-        options: as of `PolymerCSTREnv.reset`, for all of them.
+        options: as of `PolymerCSTREnv.reset`, for all of them; or {"each": [options, ...]} with one
+        for each.
         """
         count = self.num_envs
         if seed is None or isinstance(seed, int):
@@ -63,8 +64,12 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, F64]):
             seeds = list(seed)
         if len(seeds) != count:
             raise ValueError(f"seed: {len(seeds)} of them; allowed: one number, or {count}")
-        for env, one in zip(self.envs, seeds, strict=True):
-            env.reset(seed=one, options=options)
+        given = options or {}
+        each = given.get("each", [given] * count)
+        if len(each) != count:
+            raise ValueError(f"reset option each: {len(each)} of them; allowed: {count}")
+        for env, one, own in zip(self.envs, seeds, each, strict=True):
+            env.reset(seed=one, options=own)
         self._batch = PlantBatch([env.plant for env in self.envs])
         self._setpoint = np.stack([env.setpoint for env in self.envs])
         self._over = np.zeros(count, dtype=np.bool_)

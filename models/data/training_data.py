@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.data.checks import DataRefused, check
-from models.data.dataset import Dataset, generate
+from models.data.dataset import Dataset
 from models.data.own import read_own
+from models.data.simulated import generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,11 @@ class TrainingData:
 
 
 def generated(
-    recipe: Recipe, kept: Path | None, *, jobs: int, advance: Callable[[], None] = lambda: None
+    recipe: Recipe,
+    kept: Path | None,
+    *,
+    jobs: int,
+    advance: Callable[[int], None] = lambda episodes: None,  # noqa: ARG005
 ) -> TrainingData:
     """The data of the recipe, made once and then kept in the file `kept`."""
     if kept is not None and kept.exists():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.data.dataset import generate
+from models.data.simulated import generate
 from models.learning.dynamics import DynamicsTrainer, history
 from models.learning.horizon_data import sequence_data
 from models.learning.imagined import Imagination

@@ -81,3 +81,12 @@ def test_seeds_are_one_or_as_many_as_environments():
         env.reset(seed=[1, 2])
     with pytest.raises(ValueError, match="num_envs"):
         PolymerCSTRVectorEnv(0)
+
+
+def test_each_environment_may_have_options_of_its_own():
+    env = PolymerCSTRVectorEnv(2)
+    each = [{"setpoint": (90.0, 348.0)}, {}]
+    seen, _ = env.reset(seed=1, options={"each": each})
+    assert np.array_equal(seen[:, 3:5], [[90.0, 348.0], [100.0, 350.0]])
+    with pytest.raises(ValueError, match="reset option each: 1 of them; allowed: 2"):
+        env.reset(seed=1, options={"each": each[:1]})

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from models.data.dataset import Dataset, generate
+from models.data import simulated
+from models.data.dataset import Dataset
+from models.data.simulated import Episode, generate
 
 
 def test_the_number_of_processes_does_not_matter(small_recipe, small_data):
@@ -39,7 +41,21 @@ def test_moves_are_the_means_over_the_samples(small_data):
     assert np.count_nonzero(moved > 1e-3) > 20
 
 
-def test_progress_is_told_once_an_episode(small_recipe):
+def test_progress_counts_the_episodes(small_recipe):
     seen = []
-    generate(small_recipe, jobs=1, advance=lambda: seen.append(1))
-    assert len(seen) == 6
+    generate(small_recipe, jobs=1, advance=seen.append)
+    assert sum(seen) == 6
+
+
+def test_episodes_side_by_side_are_those_made_alone(small_recipe):
+    """The vectorised environment and a single one give the same record."""
+    seeds = np.random.SeedSequence(small_recipe.seed).spawn(3)
+    episodes = [Episode(scenario="startup", number=i, seed=seed) for i, seed in enumerate(seeds)]
+    together = simulated._together(small_recipe, episodes)
+    for episode, rows in zip(episodes, together, strict=True):
+        alone = simulated._alone(small_recipe, episode)
+        assert len(rows) == len(alone)
+        for row, other in zip(rows, alone, strict=True):
+            assert np.array_equal(row[0], other[0])
+            assert np.array_equal(row[1], other[1])
+            assert row[2:] == other[2:]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.data.dataset import generate, segments
+from models.data.dataset import segments
+from models.data.simulated import generate
 from models.data.transitions import filtered, has_next, increment_scale, sequence_targets
 from models.recipe import Recipe, load_recipe
 

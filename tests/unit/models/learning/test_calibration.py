@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from models.bundle import load_manifest, load_weights
-from models.data.dataset import generate
 from models.data.holdout import hold_out, rows_of
+from models.data.simulated import generate
 from models.learning.calibration import (
     calibrate,
     episode_misses,
