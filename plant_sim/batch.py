@@ -134,7 +134,8 @@ class PlantBatch:
     @property
     def tripped(self) -> NDArray[np.bool_]:
         """Plants (N,) whose interlock is tripped."""
-        return self._flags[:, 3] != 0
+        tripped: NDArray[np.bool_] = self._flags[:, 3] != 0
+        return tripped
 
     def step(self, dt_s: float, modes: NDArray[np.int64], command: F64) -> BatchSummary:
         """Move all plants by `dt_s` seconds.

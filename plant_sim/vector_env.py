@@ -23,7 +23,7 @@ Flags = NDArray[np.bool_]
 VectorStep = tuple[F64, F64, Flags, Flags, dict[str, Any]]
 
 
-class PolymerCSTRVectorEnv(VectorEnv[F64, F64, F64]):
+class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, endings are flags
     """`num_envs` reactors of one scenario; arguments as `PolymerCSTREnv`.
 
     Actions (N, 2), observations (N, 7). An episode that has ended begins anew with the next step,
