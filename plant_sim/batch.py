@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from plant_sim.compiled import compiled
-from plant_sim.dcs import I64, run_scans
+from plant_sim.dcs_batch import run_plants
 from plant_sim.integrate import WORKSPACE_SHAPE, IntegrationError
 from plant_sim.plant import (
     LONGEST_STEP_S,
@@ -23,6 +21,8 @@ from plant_sim.plant import (
     settings_row,
 )
 from plant_sim.reactor import F64
+
+I64 = NDArray[np.int64]
 
 COMMAND_ROWS = ("setpoint", "target", "output", "bias_offset")
 
@@ -38,49 +38,6 @@ class BatchSummary:
     mean_actual: F64
     override_s: F64
     tripped: NDArray[np.bool_]
-
-
-@compiled(
-    "int64(float64[:, ::1], float64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1],"
-    " float64[:, :, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1],"
-    " float64[:, :, ::1], float64[:, :, ::1], float64[:, ::1])",
-    parallel=True,
-)
-def run_plants(  # noqa: PLR0917  (kernels take positional arguments only)
-    x: F64,
-    actual: F64,
-    integral: F64,
-    flags: I64,
-    modes: I64,
-    command: F64,
-    tuning: F64,
-    settings: F64,
-    p: F64,
-    noise: F64,
-    work: F64,
-    out: F64,
-) -> int:
-    """`run_scans` for every plant, arguments stacked; returns how many had no solution."""
-    failed = 0
-    for i in prange(x.shape[0]):
-        done = run_scans(
-            x[i],
-            actual[i],
-            integral[i],
-            flags[i],
-            modes[i],
-            command[i],
-            tuning[i],
-            settings[i],
-            p[i],
-            noise[i],
-            work[i],
-            out[i],
-        )
-        if not done:
-            failed += 1
-            out[i, 0] = np.nan
-    return failed
 
 
 class PlantBatch:

@@ -21,7 +21,15 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-KERNEL_MODULES = ("compiled", "reactor", "integrate", "regulatory", "interlock", "dcs", "batch")
+KERNEL_MODULES = (
+    "compiled",
+    "reactor",
+    "integrate",
+    "regulatory",
+    "interlock",
+    "dcs",
+    "dcs_batch",
+)
 """Modules whose functions, or whose constants, end up in compiled code."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
