@@ -25,7 +25,9 @@ def runtime():
     return Runtime.load(default_bundle())
 
 
-def asked(time, cv, sp, mv, dv, low, high):
+def asked(  # noqa: PLR0917
+    time, cv, sp, mv, dv, low, high
+):
     return AdviceRequest(
         sample=ProcessSample(
             plant_time_s=time,
