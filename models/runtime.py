@@ -136,8 +136,11 @@ class Runtime:
                 blocked_high=request.windup_high | (sample.mv >= request.range_high),
                 blocked_low=request.windup_low | (sample.mv <= request.range_low),
             )
+        foreign = request.policy_move
         scan = _Scan(
-            policy=self.policy_move(memory, sample),
+            policy=self.policy_move(memory, sample)
+            if foreign is None
+            else np.clip(foreign, self._low, self._high),
             target=self.tracker.target(memory, sample.sp),
             response=response,
             novelty=self.watch.novelty(features),
@@ -164,6 +167,8 @@ class Runtime:
             "box": np.concatenate((request.low, request.high)),
             "range": np.concatenate((request.range_low, request.range_high)),
         }
+        if request.policy_move is not None:
+            parts["policy move"] = request.policy_move
         for name, part in parts.items():
             if not np.all(np.isfinite(part)):
                 detail = f"{name} is not finite: {part.tolist()}"
