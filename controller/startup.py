@@ -51,7 +51,9 @@ POLICY_SHARE = 0.8
 """Share of the scan's deadline that a foreign policy may take unless configured."""
 
 STUCK_SCANS = 3.0
-"""Scans' worth of silence after which a foreign policy's worker is replaced; AUTO has shed then."""
+STUCK_AT_LEAST_S = 5.0
+"""Silence after which a foreign policy's worker is replaced: three scans (AUTO has shed by then),
+but at least so long, as a start may take longer than the overrun that it is to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def policy_refused(settings: PolicySettings, file: Path | str, reason: str) -> C
     return ConfigError(
         file=file, key=f"policy.{key}", received=str(getattr(settings, key)),
         allowed="a policy that loads, and answers a first question with one number for each MV",
-        action=f"{reason} (the worker's own words stand above)",
+        action=f"correct what the policy's own process says: {reason}",
     )  # fmt: skip
 
 
@@ -210,7 +212,7 @@ def _policy_options(
         warm_up=ProcessSample(plant_time_s=0.0, cv=cvs, sp=cvs, mv=mvs, dv=dvs),
         timeout_s=wanted.timeout_s or POLICY_SHARE * scan.deadline_s,
         start_timeout_s=wanted.start_timeout_s,
-        stuck_s=STUCK_SCANS * scan.period_s,
+        stuck_s=max(STUCK_SCANS * scan.period_s, STUCK_AT_LEAST_S),
     )
 
 

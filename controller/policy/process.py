@@ -32,6 +32,9 @@ NO_PROTOCOL = "the worker sent no message of the protocol"
 EXIT_S = 0.5
 """Time from the end of the line to the exit of a worker that is not busy."""
 
+LOOK_S = 0.2
+"""Distance of two looks for an exit that the line does not show."""
+
 Message: TypeAlias = dict[str, Any]
 
 
@@ -90,8 +93,12 @@ class WorkerProcess:
         return message
 
     async def ended(self) -> Ended:
-        """Wait for the exit, which children of the worker can keep from being seen on the line."""
-        await self._process.wait()
+        """Wait for the exit, which children that hold the line can keep from being seen there.
+
+        They keep `Process.wait` waiting too, so the exit is looked for.
+        """
+        while self._process.returncode is None:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
         return Ended(reason=await self._how_it_ended())
 
     def kill(self) -> None:

@@ -31,6 +31,9 @@ HEAD = struct.Struct(">I")
 LONGEST_MESSAGE = 1 << 20
 """Bytes of the longest message: a policy's answer is a few numbers."""
 
+LONGEST_WORDS = 400
+"""Characters of an error's own words."""
+
 NICENESS = 5
 """The policy yields the processor to the controller."""
 
@@ -100,7 +103,6 @@ def _answer(policy: Callable[[dict[str, Any]], Any], question: Mapping[str, Any]
     try:
         return {"move": _numbers(policy(question["observation"]))}
     except Exception as error:  # noqa: BLE001 - the same: a fault of the policy is its answer
-        traceback.print_exc()
         return {"error": _words(error)}
 
 
@@ -145,7 +147,14 @@ def _onnx_policy(path: str) -> Callable[[dict[str, Any]], Any]:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:400]
+    """The error and the place in the policy's own code that it comes from, where that is known."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith("<")
+    ]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}"[:LONGEST_WORDS] + place
 
 
 def _read(inbox: BinaryIO) -> dict[str, Any] | None:
