@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.overrunning_policy import OVERRUN_S, spin
 from controller.core.policy import PolicyLate
+from controller.logs import configure
 from controller.metrics import Labelling, Metrics
 from controller.policy.foreign import ForeignPolicy
 from controller.policy.start import PolicyOptions
@@ -149,6 +150,7 @@ async def measured(seconds: float) -> dict[str, list[float]]:
 
 def rows(seconds: float) -> list[dict[str, Any]]:
     """Lateness [ms] with the overrun in its own process beside each of the other cases."""
+    configure(level="error")
     found = {
         name: 1e3 * np.array(values) for name, values in asyncio.run(measured(seconds)).items()
     }
