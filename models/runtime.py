@@ -145,8 +145,11 @@ class Runtime:
                 blocked_high=request.windup_high | (sample.mv >= request.range_high),
                 blocked_low=request.windup_low | (sample.mv <= request.range_low),
             )
+        foreign = request.policy_move
         scan = _Scan(
-            policy=self.policy_move(memory, sample),
+            policy=self.policy_move(memory, sample)
+            if foreign is None
+            else np.clip(foreign, self._low, self._high),
             target=self.tracker.target(memory, sample.sp),
             response=response,
             novelty=self.watch.novelty(features),
@@ -186,6 +189,8 @@ class Runtime:
             "range": request.range_low,
             "range (high)": request.range_high,
         }
+        if request.policy_move is not None:
+            parts["policy move"] = request.policy_move
         if not np.isfinite(np.concatenate(list(parts.values()))).all():
             name, part = next((n, p) for n, p in parts.items() if not np.isfinite(p).all())
             detail = f"{name} is not finite: {part.tolist()}"
