@@ -172,8 +172,12 @@ def main() -> None:
     ratios, cpu = np.array(tally.ratios), np.array(tally.cpu_s)
     console = Console()
     console.print(f"{tally.states} scans of finite input: {tally.uncertified} not certified")
-    console.print(f"gap / tolerance: worst {ratios.max():.3g}, p99.9 {np.quantile(ratios, 0.999):.3g}")
-    console.print(f"iterations: p99.9 {np.quantile(tally.iterations, 0.999):.0f}, most {max(tally.iterations)}")
+    console.print(
+        f"gap / tolerance: worst {ratios.max():.3g}, p99.9 {np.quantile(ratios, 0.999):.3g}"
+    )
+    console.print(
+        f"iterations: p99.9 {np.quantile(tally.iterations, 0.999):.0f}, most {max(tally.iterations)}"
+    )
     p50, p999 = 1e3 * np.quantile(cpu, [0.5, 0.999])
     console.print(f"policy and correction, thread CPU: p50 {p50:.3f} ms, p99.9 {p999:.3f} ms")
     console.print(f"refused: {tally.not_finite} not finite, {tally.outside} outside the envelope")

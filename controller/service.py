@@ -271,12 +271,13 @@ class Service:
     def _ready(self, server: MetricsServer | None) -> None:
         """Say, once, that the controller works: to the service manager and to the user."""
         self._announcer.ready()
-        prepared, scan = self._prepared, self._prepared.settings.scan
+        prepared, scan, warm = self._prepared, self._prepared.settings.scan, self._prepared.warm_up
+        self._log.info("model_warm", first_s=warm.first_s, then_s=warm.then_s)
         what = "shadowing (read-only)" if prepared.read_only else "controlling"
         metrics = f", metrics at {server.url}" if server is not None else ""
         sys.stdout.write(
             f"trimtab ready: {what} {prepared.endpoint.url}, "
-            f"a scan every {scan.period_s:g} s{metrics}\n"
+            f"a scan every {scan.period_s:g} s, a move in {1e3 * warm.then_s:.1f} ms{metrics}\n"
         )
         sys.stdout.flush()
 

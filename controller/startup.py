@@ -15,7 +15,7 @@ from controller.configuration.binding import bind
 from controller.configuration.settings import read_password
 from controller.configuration.tags import load_tags
 from controller.core.state import Mode
-from controller.core.types import OperatorMode, Quality, vector
+from controller.core.types import OperatorMode, Quality
 from controller.core.validate import ValidationRules
 from controller.errors import ConfigError
 from controller.metrics import Labelling
@@ -24,8 +24,9 @@ from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import WRITTEN_KEYS, Ownership
 from controller.policy.start import PolicyOptions
 from controller.reporting import OUTCOMES, REFUSALS
+from controller.warmup import WarmUp, middle, warm_up
 from models.bundle import MANIFEST, BundleError, default_bundle, sha256
-from models.runtime import ProcessSample, Runtime
+from models.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ class Prepared:
     bundle: Path
     manifest_sha256: str
     runtime: Runtime
+    warm_up: WarmUp
     binding: Binding
     password: str | None = field(repr=False)
 
@@ -166,6 +168,7 @@ def prepare(settings: Settings) -> Prepared:
         bundle=bundle,
         manifest_sha256=digest,
         runtime=runtime,
+        warm_up=warm_up(runtime),
         binding=bind(tags, runtime.manifest, file=settings.tags.path),
         password=_password(settings),
     )
@@ -199,17 +202,13 @@ def _policy_options(
         load = {"onnx": str(wanted.onnx)}
     else:
         load = {"factory": str(wanted.factory), "folder": str(wanted.folder)}
-    cvs, mvs, dvs = (
-        vector((entry.low + entry.high) / 2.0 for entry in entries)
-        for entries in (manifest.cvs, manifest.mvs, manifest.dvs)
-    )
     return PolicyOptions(
         python=wanted.python,
         load=load,
         cvs=[cv.name for cv in manifest.cvs],
         mvs=[mv.name for mv in manifest.mvs],
         dvs=[dv.name for dv in manifest.dvs],
-        warm_up=ProcessSample(plant_time_s=0.0, cv=cvs, sp=cvs, mv=mvs, dv=dvs),
+        warm_up=middle(manifest),
         timeout_s=wanted.timeout_s or POLICY_SHARE * scan.deadline_s,
         start_timeout_s=wanted.start_timeout_s,
         stuck_s=max(STUCK_SCANS * scan.period_s, STUCK_AT_LEAST_S),
