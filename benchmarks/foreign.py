@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Overrun = Callable[[], Awaitable[None]]
 
 PERIOD_S = 0.02
-EVERY = 20
+EVERY = 25
 """Grid instants from one question to the next."""
 
 TIMEOUT_S = 0.5 * PERIOD_S
@@ -66,11 +66,26 @@ async def nothing() -> None:
     """An idle loop."""
 
 
-async def in_a_thread(work: Callable[[float], None] | Callable[[int], None], size: Any) -> None:
-    """An overrun under a time-out that cannot end it, nor fire while the lock is held."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TIMEOUT_S):
-            await asyncio.to_thread(work, size)
+class Threaded:
+    """A model in a thread, under a time-out that cannot end it, nor fire while the lock is held."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._busy = False
+
+    async def __call__(self) -> None:
+        """One question at a time, as the worker gets them."""
+        if not self._busy:
+            self._busy = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIMEOUT_S):
+                    await asyncio.to_thread(self._overrun)
+
+    def _overrun(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._busy = False
 
 
 def keep_the_lock(count: int) -> None:
@@ -133,8 +148,8 @@ async def measured(seconds: float) -> dict[str, list[float]]:
     cases: dict[str, Overrun] = {
         IDLE: nothing,
         PROCESS: in_its_process,
-        THREAD: partial(in_a_thread, spin, OVERRUN_S),
-        LOCKED: partial(in_a_thread, keep_the_lock, count_for(OVERRUN_S)),
+        THREAD: Threaded(partial(spin, OVERRUN_S)),
+        LOCKED: Threaded(partial(keep_the_lock, count_for(OVERRUN_S))),
         INLINE: inline,
     }
     found: dict[str, list[float]] = {name: [] for name in cases}
@@ -149,7 +164,10 @@ async def measured(seconds: float) -> dict[str, list[float]]:
 
 
 def rows(seconds: float) -> list[dict[str, Any]]:
-    """Lateness [ms] with the overrun in its own process beside each of the other cases."""
+    """Lateness [ms] with the overrun in its own process beside each of the other cases.
+
+    ours, theirs: the 99th percentiles, as a loop that keeps time is judged by its tail.
+    """
     configure(level="error")
     found = {
         name: 1e3 * np.array(values) for name, values in asyncio.run(measured(seconds)).items()
@@ -164,19 +182,19 @@ def rows(seconds: float) -> list[dict[str, Any]]:
     made = []
     for name, against in words.items():
         theirs = found[name]
-        median, other = float(np.median(ours)), float(np.median(theirs))
+        tail, other = float(np.quantile(ours, 0.99)), float(np.quantile(theirs, 0.99))
         made.append(
             {
-                "name": "loop lateness, foreign policy 300 ms over in its process",
+                "name": "loop lateness (p99), foreign policy 300 ms over in its process",
                 "size": f"{1e3 * PERIOD_S:.0f} ms grid, {len(ours)} instants",
                 "against": against,
-                "ours": median,
+                "ours": tail,
                 "theirs": other,
-                "ratio": other / median,
-                "p50": median,
-                "p99": float(np.quantile(ours, 0.99)),
+                "ratio": other / tail,
+                "p50": float(np.median(ours)),
+                "p99": tail,
                 "p999": float(np.quantile(ours, 0.999)),
-                "theirs_p99": float(np.quantile(theirs, 0.99)),
+                "theirs_p99": other,
                 "theirs_p999": float(np.quantile(theirs, 0.999)),
                 "unit": "ms",
             }
