@@ -176,7 +176,8 @@ def main() -> None:
         f"gap / tolerance: worst {ratios.max():.3g}, p99.9 {np.quantile(ratios, 0.999):.3g}"
     )
     console.print(
-        f"iterations: p99.9 {np.quantile(tally.iterations, 0.999):.0f}, most {max(tally.iterations)}"
+        f"iterations: p99.9 {np.quantile(tally.iterations, 0.999):.0f}, "
+        f"most {max(tally.iterations)}"
     )
     p50, p999 = 1e3 * np.quantile(cpu, [0.5, 0.999])
     console.print(f"policy and correction, thread CPU: p50 {p50:.3f} ms, p99.9 {p999:.3f} ms")

@@ -29,8 +29,8 @@ def test_the_model_answers_more_than_once_before_it_is_needed():
     model = Counting()
     found = warm_up(model)
     assert len(model.asked) > 2
-    assert 0.0 < found.then_s
-    assert 0.0 < found.first_s
+    assert found.then_s > 0.0
+    assert found.first_s > 0.0
     assert all(request.freeze for request, _ in model.asked)
     fresh, used = model.initial_memory(), model.asked[0][1]
     for field in dataclasses.fields(fresh):
