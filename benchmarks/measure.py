@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,13 @@ WARM_UP_ROUNDS = 3
 FEWEST_ROUNDS = 3
 """Counted rounds that are run however short the time is."""
 
+FOR_P99, FOR_P999 = 100, 1000
+
 NS = 1e-9
+
+
+def _nothing() -> None:
+    """No preparation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +39,26 @@ class Contender:
 
     lead_in: a call that is not timed goes before them, so that caches are what they are in a
     loop and not what the contender before has left; without it the calls are what they find.
+    prepare: called before every call of `work`, and not timed.
     """
 
     name: str
     work: Callable[[], Any]
     calls: int = 1
     lead_in: bool = True
+    prepare: Callable[[], None] = _nothing
+
+    def untimed(self) -> Any:
+        """One call, prepared; what it returned."""
+        self.prepare()
+        return self.work()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
-    """Quantiles of durations; between two of them by interpolation, beyond none."""
+    """Quantiles of durations, by interpolation; NaN where there are too few to know: p99 takes
+    100 of them, p999 takes 1000.
+    """
 
     p50: float
     p99: float
@@ -54,7 +70,12 @@ class Quantiles:
         if not len(durations):
             raise ValueError("no repetition was timed")
         p50, p99, p999 = np.quantile(np.asarray(durations), (0.5, 0.99, 0.999)).tolist()
-        return cls(p50=p50, p99=p99, p999=p999)
+        count = len(durations)
+        return cls(
+            p50=p50,
+            p99=p99 if count >= FOR_P99 else math.nan,
+            p999=p999 if count >= FOR_P999 else math.nan,
+        )
 
     def scaled(self, factor: float) -> Quantiles:
         """The same in another unit."""
@@ -79,17 +100,18 @@ class _Clock:
     wall: list[int] = field(default_factory=list)
     cpu: list[int] = field(default_factory=list)
 
-    def timed(self) -> Any:
-        """Call once and time it; what it returned."""
+    def timed(self) -> None:
+        """Call once and time it."""
+        self.contender.prepare()
         cpu = time.thread_time_ns()
         wall = time.perf_counter_ns()
-        result = self.contender.work()
+        self.contender.work()
         self.wall.append(time.perf_counter_ns() - wall)
         self.cpu.append(time.thread_time_ns() - cpu)
-        return result
 
     async def awaited(self) -> None:
         """Call once, await the answer, and time both; CPU time is the event loop's."""
+        self.contender.prepare()
         cpu = time.thread_time_ns()
         wall = time.perf_counter_ns()
         await self.contender.work()
@@ -117,11 +139,11 @@ def measure(
     with _collector_as_in_service():
         for _ in range(WARM_UP_ROUNDS):
             for contender in contenders:
-                contender.work()
+                contender.untimed()
         for order in _rounds(clocks, seconds, seed):
             for clock in order:
                 if clock.contender.lead_in and not idle_s:
-                    clock.contender.work()
+                    clock.contender.untimed()
                 for _ in range(clock.contender.calls):
                     if idle_s:
                         time.sleep(idle_s)
@@ -139,13 +161,13 @@ async def measure_async(
 ) -> dict[str, Timing]:
     """As `measure`, for contenders whose `work` returns an awaitable.
 
-    between: awaited, untimed, before each round.
+    between: awaited, untimed, before each round. There are no lead-ins.
     """
     clocks = _clocks(contenders)
     with _collector_as_in_service():
         for _ in range(WARM_UP_ROUNDS):
             for contender in contenders:
-                await contender.work()
+                await contender.untimed()
         for order in _rounds(clocks, seconds, seed):
             if between is not None:
                 await between()

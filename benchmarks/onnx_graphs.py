@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.online.sequence import FACTOR_SHIFT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from benchmarks.sequence_parts import SequenceParts
 
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
@@ -155,3 +159,71 @@ def _scalar_slope(g: Graph, collapsed: list[tuple[str, ...]], a: str) -> str:
         if i > 0:
             push = g.op("Mul", g.op("MatMul", collapsed[i][4], push), slopes[i - 1])
     return total
+
+
+def sequence_descent(parts: SequenceParts, *, steps: int, rate: float) -> Any:
+    """Session of the sequence correction's descent: networks, collapse, K steps.
+
+    Inputs are columns named as the fields of `benchmarks.stream.Correction`; bias, low, high and
+    start flat. Output (n, 1).
+    """
+    g = Graph()
+    p, n = parts, parts.n_blocks * parts.n_mv
+    asked = {
+        "features": p.n_features,
+        "disturbance": p.n_cv,
+        "now": p.n_cv,
+        "error": p.n_cv,
+        "bias": p.n_blocks * p.n_cv,
+        "policy": p.n_mv,
+        "low": n,
+        "high": n,
+        "start": n,
+    }
+    for name, length in asked.items():
+        g.input(name, (length, 1))
+    H, q, M, m = _collapsed_sequence(g, parts)
+    turned = g.op("Transpose", M, perm=[1, 0])
+    size, steep = g.constant(rate), g.constant(2.0 * parts.penalty)
+    z = "start"
+    for _ in range(steps):
+        over = g.op("Relu", g.op("Add", g.op("MatMul", M, z), m))
+        push = g.op("Mul", steep, g.op("MatMul", turned, over))
+        slope = g.op("Add", g.op("Add", g.op("MatMul", H, z), q), push)
+        moved = g.op("Sub", z, g.op("Mul", size, slope))
+        z = g.op("Min", g.op("Max", moved, "low"), "high")
+    return g.session(z, (n, 1))
+
+
+def _collapsed_sequence(g: Graph, p: SequenceParts) -> tuple[str, str, str, str]:
+    """H (n, n), q (n, 1), M and m of the ceilings; as `benchmarks.torch_sequence` has them."""
+    split, end, _ = p.cuts
+    outs = [g.mlp(p.tensors, f"cost.{m}.net", p.layers, "features") for m in range(p.members)]
+    mean = g.op("Mean", *outs)
+    drawn = []
+    for shared, out in zip(p.shared, outs, strict=True):
+        raw = g.op("Slice", out, g.constant([split]), g.constant([end]), g.constant([0]))
+        factor = g.op("Softplus", g.op("Add", raw, g.constant(FACTOR_SHIFT)))
+        shape = g.constant([p.n_blocks, p.n_cv, 1, p.n_mv])
+        drawn.append(g.op("Mul", g.constant(shared), g.op("Reshape", factor, shape)))
+    rows = g.op("Reshape", g.op("Mean", *drawn), g.constant([split, p.n_blocks * p.n_mv]))
+    free = g.op("Slice", mean, g.constant([0]), g.constant([split]), g.constant([0]))
+    rates = g.op("Slice", mean, g.constant([end]), g.constant([p.cuts[2]]), g.constant([0]))
+    rates = g.op("Reshape", rates, g.constant([split, p.n_cv]))
+    rates = g.op("Mul", rates, g.constant(p.lasting.reshape(split, p.n_cv)))
+    drift = g.op("Mul", free, g.constant(p.scale[:, None]))
+    drift = g.op("Add", drift, g.op("MatMul", rates, "disturbance"))
+    drift = g.op("Add", drift, "bias")
+    tiles = g.constant([p.n_blocks, 1])
+    miss = g.op("Sub", g.op("Tile", "error", tiles), drift)
+    weight = g.constant(2.0 * p.weight[:, None])
+    weighted = g.op("Transpose", g.op("Mul", rows, weight), perm=[1, 0])
+    H = g.op("Add", g.op("MatMul", weighted, rows), g.constant(p.fixed))
+    pull = np.zeros((p.n_blocks * p.n_mv, p.n_mv))
+    pull[: p.n_mv] = p.proximal * np.eye(p.n_mv)
+    tied = g.op("MatMul", g.constant(pull), "policy")
+    q = g.op("Neg", g.op("Add", g.op("MatMul", weighted, miss), tied))
+    index = g.constant(p.capped.tolist())
+    excess = g.op("Add", g.op("Tile", "now", tiles), drift)
+    m = g.op("Sub", g.op("Gather", excess, index, axis=0), g.constant(p.ceiling[:, None]))
+    return H, q, g.op("Gather", rows, index, axis=0), m

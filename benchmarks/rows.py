@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Row:
     ours, theirs: medians. ratio: theirs / ours, above 1 where ours is the smaller. p50, p99, p999:
     quantiles of ours on the wall clock; cpu_*: of the CPU time of the thread that did it, as tails
     of a shared machine's wall clock are its neighbours'; theirs_*: theirs. cpu_ratio: of the medians
-    of CPU time. goal: the ratio, limit: the largest figures that this row is to show.
+    of CPU time. goal: the ratio that the row is to show, limits: the largest values of its fields.
     axis, at: the quantity that a curve is drawn over, and its value here. skipped: why the row is
     empty, with what to do about it.
     """
@@ -45,7 +45,7 @@ class Row:
     theirs_p999: float | None = None
     repetitions: int | None = None
     goal: float | None = None
-    limit: str = ""
+    limits: dict[str, float] = field(default_factory=dict)
     note: str = ""
     axis: str = ""
     at: float | None = None
@@ -58,12 +58,24 @@ class Row:
         A ratio that is missing beside ours and theirs is filled in.
         """
         given = asdict(row) if isinstance(row, Row) else dict(row)
-        unknown = sorted(set(given) - {field.name for field in fields(cls)})
+        unknown = sorted(set(given) - {part.name for part in fields(cls)})
         if unknown:
             raise ValueError(f"row {given.get('name')!r}: unknown keys {unknown}")
         if given.get("ratio") is None:
             given["ratio"] = ratio_of(given.get("ours"), given.get("theirs"))
         return cls(**given)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether goal and limits are kept; None where the row has none or no figures."""
+        if self.skipped or (self.goal is None and not self.limits):
+            return None
+        found = {key: getattr(self, key) for key in self.limits}
+        within = all(
+            found[key] is not None and found[key] <= limit for key, limit in self.limits.items()
+        )
+        fast = self.goal is None or (self.ratio is not None and self.ratio >= self.goal)
+        return within and fast
 
     def as_json(self) -> dict[str, Any]:
         """The row as bench.json holds it: numbers that are not finite become null."""
@@ -100,18 +112,22 @@ def compared(  # noqa: PLR0917  (ours and theirs read in this order everywhere)
         theirs=None if other is None else other.p50,
         ratio=ratio_of(wall.p50, None if other is None else other.p50),
         p50=wall.p50,
-        p99=wall.p99,
-        p999=wall.p999,
+        p99=_known(wall.p99),
+        p999=_known(wall.p999),
         unit=unit,
         cpu_p50=cpu.p50,
-        cpu_p99=cpu.p99,
-        cpu_p999=cpu.p999,
+        cpu_p99=_known(cpu.p99),
+        cpu_p999=_known(cpu.p999),
         cpu_ratio=ratio_of(ours.cpu.p50, None if theirs is None else theirs.cpu.p50),
-        theirs_p99=None if other is None else other.p99,
-        theirs_p999=None if other is None else other.p999,
+        theirs_p99=None if other is None else _known(other.p99),
+        theirs_p999=None if other is None else _known(other.p999),
         repetitions=ours.repetitions,
         **more,
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def skipped(name: str, reason: str, *, against: str = "", size: str = "") -> Row:

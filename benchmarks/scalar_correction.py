@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks import onnx_graphs, ours, torch_rivals
+from benchmarks.agreement import agree
 from benchmarks.measure import Contender, measure
 from benchmarks.rows import compared, skipped
 from benchmarks.scalar_case import RATE, STEPS, ScalarCase, scalar_case
@@ -30,10 +31,6 @@ EQUAL = 1e-9
 """Largest difference allowed between our gradient mode and PyTorch's in float64."""
 CLOSE = 1e-3
 """Largest difference allowed between ONNX Runtime in float32 and our gradient mode."""
-
-
-class DifferentError(Exception):
-    """Two ways to compute the same thing do not agree: their speeds must not be compared."""
 
 
 def rows(seconds: float, *, seed: int = 0) -> list[Row]:
@@ -120,8 +117,7 @@ def to_gap(case: ScalarCase) -> Callable[[], Any]:
         found = torch_rivals.projected_newton(
             lambda a: network(state, a[None])[0], action, -box, box, gap=lambda _: ours.GAP
         )
-        if not found.gap <= ours.GAP:
-            raise DifferentError(f"{TO_GAP}: stopped at a gap of {found.gap:.2g}")
+        agree(f"{TO_GAP}: the gap where it stopped", found.gap, ours.GAP)
         return found
 
     return work
@@ -146,17 +142,14 @@ def check_descent(case: ScalarCase) -> float:
     """Largest difference of our gradient mode from PyTorch's in float64; DifferentError above."""
     mine, torchs = descent(case), eager(case, torch.float64)
     gaps = [np.abs(mine() - torchs()[0].numpy()).max() for _ in range(len(case.features))]
-    if not max(gaps) <= EQUAL:
-        raise DifferentError(f"{DESCENT}: {max(gaps):.2g} from float64 torch; allowed {EQUAL:g}")
-    return float(max(gaps))
+    return agree(f"{DESCENT}, from float64 torch", float(max(gaps)), EQUAL)
 
 
 def check_onnx(case: ScalarCase) -> None:
     """Raise DifferentError where the graph computes something else."""
     mine, theirs = descent(case), onnx_descent(case)
     gaps = [np.abs(mine() - theirs()[0][:, 0]).max() for _ in range(len(case.features))]
-    if not max(gaps) <= CLOSE:
-        raise DifferentError(f"{ONNX}: {max(gaps):.2g} from ours; allowed {CLOSE:g}")
+    agree(f"{ONNX}, from our gradient mode", float(max(gaps)), CLOSE)
 
 
 def interior_share(case: ScalarCase) -> str:
