@@ -49,8 +49,8 @@ def _measure(arguments: list[str]) -> int:
         rows += parts.rows_of(name, options.seconds)
         report.write(options.out, rows, facts)
         console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
-    console.print(report.table([row for row in rows if not row.axis]))
-    for line in report.verdicts(rows):
+    console.print(report.table(rows))
+    for line in (*report.verdicts(rows), *report.left_out(rows)):
         console.print(line, highlight=False)
     if options.plots is not None:
         from benchmarks import plots  # noqa: PLC0415

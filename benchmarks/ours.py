@@ -71,5 +71,5 @@ def sequence_correct(model: SequenceModel, scan: Correction) -> correction.Solut
         scan.start,
         gap_absolute=scan.gap_absolute,
         gap_relative=scan.gap_relative,
-        max_iterations=MAX_ITERATIONS,
+        max_iterations=scan.max_iterations,
     )

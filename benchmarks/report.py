@@ -42,16 +42,24 @@ def read(path: Path) -> tuple[list[Row], dict[str, Any]]:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """For the terminal."""
+    """For the terminal: what was measured and belongs to no curve."""
     made = Table(*HEADINGS[:3], title="medians; ratio = theirs / ours")
     for heading in HEADINGS[3:]:
         made.add_column(heading, justify="right")
     for row in rows:
-        if row.skipped:
-            made.add_row(row.name, row.size, row.against, f"[yellow]skipped[/]: {row.skipped}")
-        else:
+        if not (row.skipped or row.axis):
             made.add_row(*_cells(row))
     return made
+
+
+def left_out(rows: Sequence[Row]) -> list[str]:
+    """One line for every row that was skipped."""
+    found = []
+    for row in rows:
+        if row.skipped:
+            about = ", ".join(part for part in (row.size, row.against) if part)
+            found.append(f"skipped: {row.name}{f' ({about})' if about else ''}: {row.skipped}")
+    return found
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
@@ -72,24 +80,18 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
 
 def markdown(rows: Sequence[Row], machine: dict[str, Any]) -> str:
     """The same table, goals and machine for a page; rows of a curve are left to the plots."""
-    shown = [row for row in rows if not row.axis]
+    shown = [row for row in rows if not (row.axis or row.skipped)]
     lines = [
         _about(machine),
         "",
         f"| {' | '.join(HEADINGS)} |",
         f"| --- | --- | --- |{' ---: |' * (len(HEADINGS) - 3)}",
     ]
-    for row in shown:
-        cells = (
-            [row.name, row.size, row.against, f"skipped: {row.skipped}"]
-            + [""] * (len(HEADINGS) - 4)
-            if row.skipped
-            else _cells(row)
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+    lines += [f"| {' | '.join(_cells(row))} |" for row in shown]
     notes = list(dict.fromkeys(f"- {row.name}: {row.note}" for row in shown if row.note))
     goals = [f"- {line}" for line in verdicts(shown)]
-    for part in (goals, notes):
+    missing = [f"- {line}" for line in left_out(rows)]
+    for part in (goals, notes, missing):
         lines += ["", *part] if part else []
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import tempfile
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 SPEED = 3000.0
 READY_S = 120.0
 HEARTBEAT_TIMEOUT_S = 10.0
+
+logging.getLogger("asyncua").setLevel(logging.ERROR)  # passwords go over loopback here, unencrypted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ class Correction:
     start: F64
     gap_absolute: float
     gap_relative: float
+    max_iterations: int
     cost: float
 
 
@@ -170,5 +171,6 @@ def _correction(  # noqa: PLR0917
         start=start.ravel(),
         gap_absolute=cost.gap_absolute,
         gap_relative=cost.gap_relative,
+        max_iterations=cost.max_iterations,
         cost=answer.cost,
     )
