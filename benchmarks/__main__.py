@@ -89,7 +89,7 @@ def _warn_of_neighbours(load: float, console: Console) -> None:
     cores = len(os.sched_getaffinity(0))
     if load > 0.5 * cores:
         console.print(
-            f"load {load:.1f} on {cores} cores: others are at work; wall-clock tails are theirs too",
+            f"load {load:.1f} on {cores} cores: others are at work; wall-clock tails are theirs",
             style="yellow",
         )
 

@@ -1,4 +1,4 @@
-"""Before speeds are compared, the answers are: whoever computes something else is not in the race."""
+"""Before speeds are compared, answers are: who computes something else is not in the race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project's functions as the benchmark calls them: the one place that knows their signatures."""
+"""The project's functions as the benchmark calls them: the one place with their signatures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from models.baselines import scalar
 from models.online import correction
-from models.online.sequence import SequenceModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.stream import Correction
+    from models.online.sequence import SequenceModel
 
     F64 = NDArray[np.float64]
 

@@ -114,7 +114,7 @@ async def _started(plant: SoftPlant, config: Path, cache: str) -> Start:
     argv = [sys.executable, "-m", MODULES["trimtab"], "run", "--config", str(config)]
     began = time.monotonic()
     with (plant.folder / "controller.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop
             argv,
             stdout=subprocess.PIPE,
             stderr=log,

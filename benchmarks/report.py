@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 BEGIN, END = "<!-- figures: python -m benchmarks report -->", "<!-- /figures -->"
-HEADINGS = ("what", "size", "beside", "ours", "theirs", "ratio", "p99", "p99.9", "CPU p50", "CPU p99.9")
+HEADINGS = (
+    "what",
+    "size",
+    "beside",
+    "ours",
+    "theirs",
+    "ratio",
+    "p99",
+    "p99.9",
+    "CPU p50",
+    "CPU p99.9",
+)
 
 
 class ReportError(Exception):
@@ -126,7 +137,8 @@ def _about(machine: dict[str, Any]) -> str:
     return (
         f"{machine.get('utc', '')}, commit {machine.get('commit') or 'unknown'}, "
         f"{machine.get('cpu', '')}, {machine.get('cores', '?')} cores, load "
-        f"{machine.get('load_1min', 0.0):.1f} at the start, Python {machine.get('python', '')}, {named}."
+        f"{machine.get('load_1min', 0.0):.1f} at the start, "
+        f"Python {machine.get('python', '')}, {named}."
     )
 
 

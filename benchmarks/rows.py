@@ -21,8 +21,8 @@ class Row:
 
     ours, theirs: medians. ratio: theirs / ours, above 1 where ours is the smaller. p50, p99, p999:
     quantiles of ours on the wall clock; cpu_*: of the CPU time of the thread that did it, as tails
-    of a shared machine's wall clock are its neighbours'; theirs_*: theirs. cpu_ratio: of the medians
-    of CPU time. goal: the ratio that the row is to show, limits: the largest values of its fields.
+    of a shared machine's wall clock are its neighbours'; theirs_*: theirs. cpu_ratio: that of the
+    medians of CPU time. goal: the ratio to show, limits: the largest values of the row's fields.
     axis, at: the quantity that a curve is drawn over, and its value here. skipped: why the row is
     empty, with what to do about it.
     """
@@ -90,7 +90,7 @@ def ratio_of(ours: float | None, theirs: float | None) -> float | None:
     return theirs / ours if ours and theirs is not None else None
 
 
-def compared(  # noqa: PLR0917  (ours and theirs read in this order everywhere)
+def compared(
     name: str,
     ours: Timing,
     theirs: Timing | None = None,

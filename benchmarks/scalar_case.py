@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks import ours
 from models.learning.scalar_picnn import ScalarPicnn
@@ -31,9 +32,12 @@ with PyTorch's own initial weights the cost is almost a plane, and nearly every 
 class ScalarCase:
     """One network in PyTorch and as ours, and questions to it.
 
-    features: (N, n_features). actions: (N, n_mv) in [-1, 1], where a correction starts.
+    width, layers: of the network. features: (N, n_features). actions: (N, n_mv) in [-1, 1], where
+    a correction starts.
     """
 
+    width: int
+    layers: int
     network: ScalarPicnn
     model: ScalarModel
     features: F64
@@ -42,8 +46,7 @@ class ScalarCase:
     @property
     def size(self) -> str:
         """In words."""
-        width, layers = self.network.state[0].out_features, len(self.network.state)
-        return f"{self.actions.shape[1]}-D action, {layers} x {width}"
+        return f"{self.actions.shape[1]}-D action, {self.layers} x {self.width}"
 
 
 def scalar_case(
@@ -53,13 +56,15 @@ def scalar_case(
     torch.manual_seed(seed)
     network = ScalarPicnn(n_features, n_mv, width=width, layers=layers).double()
     with torch.no_grad():
-        for path in network.a_path:
-            path.weight.mul_(CURVED)
-        network.a_path[-1].weight.zero_()
+        for number, path in enumerate(network.a_path):
+            assert isinstance(path, nn.Linear)  # noqa: S101  # narrows for the type checker
+            path.weight.mul_(CURVED if number < layers else 0.0)
         for raw in network.z_raw:
             raw.add_(HEAVIER + math.log(64 / width))
     rng = np.random.default_rng(seed)
     return ScalarCase(
+        width=width,
+        layers=layers,
         network=network,
         model=ours.scalar_model(
             network.tensors("scalar"), layers=layers, n_features=n_features, n_mv=n_mv

@@ -98,9 +98,7 @@ def eager(case: ScalarCase, kind: torch.dtype) -> Callable[[], Any]:
 def scalar_case_network(case: ScalarCase, kind: torch.dtype) -> Any:
     """The network of a case, its weights in another precision."""
     shape = case.features.shape[1], case.actions.shape[1]
-    first = case.network.state[0]
-    layers, width = len(case.network.state), first.out_features
-    network = type(case.network)(*shape, width=width, layers=layers).to(kind)
+    network = type(case.network)(*shape, width=case.width, layers=case.layers).to(kind)
     network.load_state_dict(case.network.state_dict())
     return network.requires_grad_(requires_grad=False)
 
@@ -126,7 +124,7 @@ def to_gap(case: ScalarCase) -> Callable[[], Any]:
 def onnx_descent(case: ScalarCase) -> Callable[[], Any]:
     """K steps in one graph."""
     session = onnx_graphs.scalar_descent(
-        case.network.tensors("scalar"), layers=len(case.network.state), steps=STEPS, rate=RATE
+        case.network.tensors("scalar"), layers=case.layers, steps=STEPS, rate=RATE
     )
     pairs = zip(case.features, case.actions, strict=True)
     feeds = cycle(
@@ -161,7 +159,7 @@ def interior_share(case: ScalarCase) -> str:
     return f"{inside:.0%} of the minima inside the box, {steps:.1f} Newton steps on average"
 
 
-def _row(  # noqa: PLR0917
+def _row(
     case: ScalarCase, timings: dict[str, Timing], mode: str, against: str, when: str, **more: Any
 ) -> Row:
     name = f"scalar PICNN, {mode}, {when}"

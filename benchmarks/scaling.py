@@ -23,7 +23,7 @@ from benchmarks.synthetic import Size, Synthetic, synthetic
 from benchmarks.torch_sequence import TorchSequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.rows import Row
 
@@ -33,50 +33,72 @@ VARIABLES = (2, 3, 5, 8, 12, 16, 20)
 SEQUENCE, EAGER = "sequence PICNN, correction alone", "eager torch float64, state collapsed, K = 50"
 STEPS = 50
 SHARE = 0.1
-"""Of the seconds of a comparison that one point of a curve gets."""
+"""Of the seconds of a comparison that each point of a curve adds to its run."""
 SAME_COST = 1e-6
 
 
 def rows(seconds: float, *, seed: int = 0) -> list[Row]:
-    """Every point of every curve."""
-    each = SHARE * seconds
+    """Every point of every curve; the points of an axis are interleaved in one run."""
+    axes = {
+        "blocks of the horizon": {n: Size(blocks=n) for n in BLOCKS},
+        "hidden width": {n: Size(width=n) for n in WIDTHS},
+        "CVs and as many MVs": {n: Size(variables=n) for n in VARIABLES},
+    }
     found = [
-        sequence_point(size, axis, at, each, seed)
-        for axis, sizes in {
-            "blocks of the horizon": {n: Size(blocks=n) for n in BLOCKS},
-            "hidden width": {n: Size(width=n) for n in WIDTHS},
-            "CVs and as many MVs": {n: Size(variables=n) for n in VARIABLES},
-        }.items()
+        row
+        for axis, sizes in axes.items()
+        for row in sequence_curve(axis, sizes, SHARE * len(sizes) * seconds, seed)
+    ]
+    return found + scalar_curves(WIDTHS, SHARE * len(WIDTHS) * seconds, seed)
+
+
+def sequence_curve(axis: str, sizes: Mapping[int, Size], seconds: float, seed: int) -> list[Row]:
+    """The sequence PICNN at several sizes."""
+    contenders = []
+    for at, size in sizes.items():
+        drawn = synthetic(size, seed=seed)
+        contenders += [
+            Contender(name=f"{SEQUENCE} {at}", work=_ours(drawn), calls=5),
+            Contender(name=f"{EAGER} {at}", work=_theirs(drawn), lead_in=False),
+        ]
+    timings = measure(contenders, seconds=seconds, seed=seed)
+    return [
+        compared(
+            SEQUENCE,
+            timings[f"{SEQUENCE} {at}"],
+            timings[f"{EAGER} {at}"],
+            against=EAGER,
+            size=f"{size.variables} MVs x {size.blocks} blocks, {size.variables} CVs, "
+            f"2 networks of 2 x {size.width}",
+            axis=axis,
+            at=at,
+        )
         for at, size in sizes.items()
     ]
-    return found + [row for width in WIDTHS for row in scalar_points(width, each, seed)]
 
 
-def sequence_point(size: Size, axis: str, at: float, seconds: float, seed: int) -> Row:
-    """One size of the sequence PICNN."""
-    drawn = synthetic(size, seed=seed)
-    torchs = TorchSequence(drawn.parts)
-    contenders = [
-        Contender(name=SEQUENCE, work=_ours(drawn), calls=5),
-        Contender(name=EAGER, work=_theirs(drawn, torchs), lead_in=False),
-    ]
+def scalar_curves(widths: Sequence[int], seconds: float, seed: int) -> list[Row]:
+    """The scalar PICNN at several widths, both modes."""
+    cases = {width: scalar_case(width=width, seed=seed) for width in widths}
+    contenders = []
+    for width, case in cases.items():
+        contenders += [
+            Contender(name=f"{NEWTON} {width}", work=newton(case), calls=10),
+            Contender(name=f"{DESCENT} {width}", work=descent(case), calls=5),
+            Contender(name=f"{EAGER32} {width}", work=eager(case, torch.float32), lead_in=False),
+        ]
     timings = measure(contenders, seconds=seconds, seed=seed)
-    words = f"{size.variables} MVs x {size.blocks} blocks, {size.variables} CVs, 2 x {size.width}"
-    return compared(SEQUENCE, timings[SEQUENCE], timings[EAGER], size=words, axis=axis, at=at)
-
-
-def scalar_points(width: int, seconds: float, seed: int) -> list[Row]:
-    """One width of the scalar PICNN, both modes."""
-    case = scalar_case(width=width, seed=seed)
-    contenders = [
-        Contender(name=NEWTON, work=newton(case), calls=10),
-        Contender(name=DESCENT, work=descent(case), calls=5),
-        Contender(name=EAGER32, work=eager(case, torch.float32), lead_in=False),
-    ]
-    timings = measure(contenders, seconds=seconds, seed=seed)
-    about: dict[str, Any] = {"size": case.size, "axis": "hidden width", "at": width}
     return [
-        compared(f"scalar PICNN, {mode}", timings[mode], timings[EAGER32], **about)
+        compared(
+            f"scalar PICNN, {mode}",
+            timings[f"{mode} {width}"],
+            timings[f"{EAGER32} {width}"],
+            against=EAGER32,
+            size=case.size,
+            axis="hidden width",
+            at=width,
+        )
+        for width, case in cases.items()
         for mode in (NEWTON, DESCENT)
     ]
 
@@ -93,9 +115,9 @@ def _ours(drawn: Synthetic) -> Callable[[], Any]:
     return work
 
 
-def _theirs(drawn: Synthetic, torchs: TorchSequence) -> Callable[[], Any]:
+def _theirs(drawn: Synthetic) -> Callable[[], Any]:
     """After a check that both have the same cost at our minimum."""
-    model = drawn.model
+    model, torchs = drawn.model, TorchSequence(drawn.parts)
     for question in drawn.questions[:4]:
         solved = ours.sequence_correct(model, question)
         same = torchs.collapse(torchs.question(question)).cost(torch.as_tensor(solved.z)).item()

@@ -102,7 +102,10 @@ class Bench:
             raise NoScanError(f"no move to repeat: {self.last and self.last.conditions}")
         keys = line._wanted.targets  # noqa: SLF001
         nodes = [line._book.nodes[key] for key in keys]  # noqa: SLF001
-        values = [ua.DataValue(ua.Variant(float(v), line.kind(k))) for k, v in zip(keys, move.targets, strict=True)]
+        values = [
+            ua.DataValue(ua.Variant(float(value), line.kind(key)))
+            for key, value in zip(keys, move.targets, strict=True)
+        ]
         return nodes, values
 
 

@@ -78,7 +78,7 @@ class SequenceParts:
             scale=np.tile(scale, n_blocks),
             lasting=np.array(counted)[:, None, None] * (scale[:, None] / scale),
             weight=np.outer(cost.horizon_weights, [cv.weight for cv in cvs]).ravel(),
-            fixed=fixed,
+            fixed=np.asarray(fixed, dtype=np.float64),
             proximal=cost.proximal,
             capped=np.flatnonzero(np.isfinite(tall.ravel())),
             ceiling=tall.ravel()[np.isfinite(tall.ravel())],

@@ -55,8 +55,6 @@ async def soft_plant(more: Sequence[str] = ()) -> AsyncIterator[SoftPlant]:
         )
         try:
             found = json.loads(await wait_for_file(ready, child, READY_S))
-            yield SoftPlant(
-                url=found["endpoint"], passwords=read_passwords(users), folder=folder
-            )
+            yield SoftPlant(url=found["endpoint"], passwords=read_passwords(users), folder=folder)
         finally:
             await asyncio.shield(stop(child, signal.SIGTERM))

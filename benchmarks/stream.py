@@ -58,7 +58,8 @@ class Correction:
 class Scan:
     """One scan of the stream: the request, the correction in it, and what yardsticks see.
 
-    memory: of the runtime before the scan; with it the scan can be computed again by itself. state: (5,) the plant's true state before the move. seen: (7,) the environment's observation.
+    memory: of the runtime before the scan; with it the scan can be computed again by itself.
+    state: (5,) the plant's true state before the move. seen: (7,) the environment's observation.
     first: an episode begins.
     """
 
@@ -68,6 +69,10 @@ class Scan:
     state: F64
     seen: F64
     first: bool
+
+
+class RefusedError(Exception):
+    """The bundle gave no advice where it should; the message says why."""
 
 
 class _Listener:
@@ -92,7 +97,7 @@ class _Listener:
 
 @cache
 def recorded() -> tuple[Scan, ...]:
-    """Fly every scenario for `HOURS` with noise, seed 1; raises RuntimeError for a refusal."""
+    """Fly every scenario for `HOURS` with noise, seed 1; raises RefusedError."""
     manifest = load_manifest(default_bundle())
     runtime = Runtime(manifest, load_weights(default_bundle()))
     listener = runtime.model = _Listener(runtime.model)  # type: ignore[assignment]
@@ -120,7 +125,7 @@ def _flown(env: Any, runtime: Runtime, listener: _Listener) -> list[Scan]:
         before = memory
         answer, memory = runtime.advise(request, memory)
         if not isinstance(answer, Advice):
-            raise RuntimeError(f"the recorded flight was refused: {answer.detail}")
+            raise RefusedError(f"the recorded flight was refused: {answer.detail}")
         scans.append(
             Scan(
                 request=request,

@@ -1,4 +1,4 @@
-"""Sequence models of any size with weights at random: plants that nobody has, for curves of cost."""
+"""Sequence models of any size with random weights: plants that nobody has, for curves of cost."""
 
 from __future__ import annotations
 
@@ -91,11 +91,13 @@ def _manifest(size: Size) -> Manifest:
     unit: dict[str, Any] = {"offset": 0.0, "scale": 1.0}
     features = [{"kind": "error", "source": cv["name"], **unit} for cv in cvs]
     features += [{"kind": "move", "source": mv["name"], **unit} for mv in mvs]
+    order = np.arange(size.variables)
+    near = np.abs(order[:, None] - order) <= REACH
     cost = shipped["cost"] | {
         "features": features,
         "blocks": [1 + i // 4 for i in range(size.blocks)],
         "horizon_weights": [1.0 / size.blocks] * size.blocks,
-        "gain_signs": [[int(abs(i - j) <= REACH) for j in range(size.variables)] for i in range(size.variables)],
+        "gain_signs": near.astype(int).tolist(),
     }
     scale = [1.0] * size.variables
     return Manifest.model_validate(

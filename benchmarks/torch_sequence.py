@@ -1,4 +1,4 @@
-"""The sequence correction in eager PyTorch, three ways, each as good as eager PyTorch lets it be."""
+"""The sequence correction in eager PyTorch, three ways, each as good as eager mode lets it be."""
 
 from __future__ import annotations
 
