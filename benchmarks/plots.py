@@ -6,7 +6,7 @@ Drawn is CPU time of the thread where the rows have it: a neighbour on the machi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.report.style import LINES, MARKERS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.rows import Row
 
+PLANTS = "plants at once"
 TICKS = {"ns": 1e3, "us": 1.0, "ms": 1e-3, "s": 1e-6}
 """How many of each unit a microsecond is."""
 OURS = (5, 6, 3, 4)
@@ -30,11 +31,20 @@ THEIRS = (0, 2, 7, 1)
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw every axis that at least two values are known of; the files written."""
     written: list[Path] = []
-    for axis in dict.fromkeys(row.axis for row in rows if row.axis):
-        shown = [point for row in rows if row.axis == axis and (point := _point(row)) is not None]
-        if len({row.at for row in shown}) > 1:
+    placed = [_placed(row) for row in rows]
+    for axis in dict.fromkeys(row.axis for row in placed if row.axis):
+        shown = [point for row in placed if row.axis == axis and (point := _point(row))]
+        if len({point.at for point in shown}) > 1:
             written += _saved(_figure(axis, shown), folder / _file(axis))
     return written
+
+
+def _placed(row: Row) -> Row:
+    """A row whose size begins with a number of plants stands on the axis of these."""
+    found = re.match(r"(\d+) plants?\b", row.size)
+    if row.axis or found is None:
+        return row
+    return replace(row, axis=PLANTS, at=float(found[1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ HEADINGS = (
     "ours",
     "theirs",
     "ratio",
+    "CPU ratio",
     "p99",
     "p99.9",
     "CPU p50",
@@ -78,7 +79,11 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     lines = []
     for row in rows:
         if row.reached is not None:
-            asked = [] if row.goal is None else [f"ratio {_figure(row.ratio)}, goal {row.goal:g}"]
+            asked = (
+                []
+                if row.goal is None
+                else [f"ratio {_figure(row.slowest_ratio)}, goal {row.goal:g}"]
+            )
             asked += [
                 f"{key} {_figure(getattr(row, key))} {row.unit}, limit {limit:g}"
                 for key, limit in row.limits.items()
@@ -127,6 +132,7 @@ def _cells(row: Row) -> list[str]:
         f"{_figure(row.ours)}{unit}",
         "" if row.theirs is None else f"{_figure(row.theirs)}{unit}",
         "" if row.ratio is None else f"{_figure(row.ratio)}x",
+        "" if row.cpu_ratio is None else f"{_figure(row.cpu_ratio)}x",
         *("" if value is None else _figure(value) for value in figures),
     ]
 

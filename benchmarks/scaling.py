@@ -67,7 +67,7 @@ def sequence_curve(axis: str, sizes: Mapping[int, Size], seconds: float, seed: i
             SEQUENCE,
             timings[f"{SEQUENCE} {at}"],
             timings[f"{EAGER} {at}"],
-            against=EAGER,
+            against=f"sequence PICNN: {EAGER}",
             size=f"{size.variables} MVs x {size.blocks} blocks, {size.variables} CVs, "
             f"2 networks of 2 x {size.width}",
             axis=axis,
@@ -93,7 +93,7 @@ def scalar_curves(widths: Sequence[int], seconds: float, seed: int) -> list[Row]
             f"scalar PICNN, {mode}",
             timings[f"{mode} {width}"],
             timings[f"{EAGER32} {width}"],
-            against=EAGER32,
+            against=f"scalar PICNN: {EAGER32}",
             size=case.size,
             axis="hidden width",
             at=width,

@@ -111,8 +111,8 @@ def contenders_of(found: Bench, absent: dict[str, str], seed: int) -> list[Conte
     pick = _picker(found.scans, rng)
     own = nmpc_rivals.Walk(nmpc_rivals.OwnNmpc(), found.scans, seed=seed)
     contenders = [
-        Contender(name=ADVISE, work=advise(found, pick), calls=10),
-        Contender(name=CORRECT, work=correct(found, pick), calls=10),
+        Contender(name=ADVISE, work=advise(found, pick), calls=20),
+        Contender(name=CORRECT, work=correct(found, pick), calls=20),
         Contender(name=PUBLISHED, work=torch_published(found, pick), lead_in=False),
         Contender(name=COLLAPSED, work=torch_collapsed(found, pick), lead_in=False),
         Contender(name=TO_GAP, work=torch_to_gap(found, pick), lead_in=False),

@@ -76,6 +76,12 @@ def test_every_point_of_a_curve_is_a_row_and_is_drawn(tmp_path):
     assert plots.draw(rows[:1], tmp_path / "none") == []
 
 
+def test_rows_of_many_plants_are_drawn_over_their_number(tmp_path):
+    rows = [Row(name="step", size=f"{n} plants, 300 s", ours=float(n), unit="us") for n in (1, 64)]
+    names = {path.name for path in plots.draw(rows, tmp_path)}
+    assert names == {"cost-plants-at-once.svg", "cost-plants-at-once.png"}
+
+
 def test_the_command_measures_and_reports(tmp_path, capsys):
     out = tmp_path / "bench.json"
     assert main(["--only", "scalar", "--seconds", "0.01", "--out", str(out)]) == 0
