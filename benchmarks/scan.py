@@ -39,6 +39,10 @@ BEAT_S = 0.3
 """Between two supervision ticks, which beat the heart and renew the lease."""
 PAUSE_S = 0.01
 """Before each call: the plant gets its turn, as between the scans of a service."""
+BUDGET_S = 1.0
+"""Until a scan's deadline: a tail is to be measured here, not cut off."""
+IN_AUTO = 0.95
+"""Least share of the timed scans that must be in AUTO with an accepted write."""
 ENTRY_S = 30.0
 SCANS = count()
 
@@ -74,7 +78,7 @@ class Bench:
     async def scan(self) -> None:
         """One scan, as the service would start it now."""
         now = monotonic()
-        tick = Tick(scan_id=next(SCANS), due_s=now, started_s=now, budget_s=PERIOD_S)
+        tick = Tick(scan_id=next(SCANS), due_s=now, started_s=now, budget_s=BUDGET_S)
         self.last = await self.cycle.scan(tick)
         self.scanned += 1
         self.in_auto += self.last.after.mode is Mode.AUTO and isinstance(self.last.outcome, Written)
@@ -142,6 +146,7 @@ async def _opened(plant: SoftPlant) -> Bench:
     failure = await link.open(_raise)
     if failure is not None:
         raise NoScanError(f"{plant.url}: {failure.service}: {failure.detail}")
+    link.unhurried()
     cycle = Cycle(
         line=link,
         adviser=Advisor(prepared.runtime),
@@ -187,6 +192,9 @@ def _raise(error: BaseException) -> None:
 def _rows(timings: dict[str, Timing], what: str, bench: Bench) -> list[Row]:
     whole, bare = timings[WHOLE], timings[BARE]
     share = bench.in_auto / bench.scanned
+    if share < IN_AUTO:
+        found = bench.last.conditions if bench.last is not None else ()
+        raise NoScanError(f"only {share:.1%} of the scans in AUTO: {[str(c) for c in found]}")
     note = f"{share:.1%} of {bench.scanned} scans in AUTO with an accepted write"
     return [
         compared(BARE, bare, size=what, unit="ms"),
