@@ -15,6 +15,7 @@ PARTS = {
     "plant": "a step of the plant, one and many at once",
     "scalar": "the scalar PICNN's correction",
     "sequence": "the sequence PICNN's correction and a whole advice",
+    "choice": "NumPy beside numba for the minimiser of a scan",
     "scan": "a whole scan over OPC UA beside the bare round trip",
     "secure": "the same, signed and encrypted",
     "process": "memory, start and imports of the controller's process",

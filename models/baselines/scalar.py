@@ -36,6 +36,7 @@ class Collapsed(NamedTuple):
 
     inputs: F64
     offsets: F64
+    gates: F64
     mixes: F64
     turned: F64
     last_z: F64
@@ -136,6 +137,7 @@ class ScalarModel:
         if any(np.any(weight < 0.0) for weight in z):
             raise BundleError(f"{prefix}.z: a negative weight on a convex path; train again")
         self._z = np.ascontiguousarray([path.T for path in z[:-1]]).reshape(-1, width, width)
+        self._z_turned = np.array(z[:-1], dtype=np.float64).reshape(-1, width, width)
         self._z_last = z[-1][0].copy()
         n_out = n_mv * (n_cv + 1) + n_mv * (n_mv + 1) // 2
         self._bowl = (
@@ -154,8 +156,9 @@ class ScalarModel:
         collapsed = Collapsed(
             inputs=np.empty((layers, n, width)),
             offsets=np.empty((layers, width)),
-            mixes=np.empty((layers - 1, width, width)),
-            turned=np.empty((layers - 1, width, width)),
+            gates=np.empty((layers - 1, width)),
+            mixes=self._z,
+            turned=self._z_turned,
             last_z=np.empty(width),
             last=np.empty(n + 1),
             centre=centre,
@@ -166,7 +169,6 @@ class ScalarModel:
             self._sizes,
             self._a_path,
             self._a_last,
-            self._z,
             self._z_last,
             np.ascontiguousarray(features, dtype=np.float64),
             collapsed.parts,

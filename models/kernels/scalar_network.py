@@ -2,11 +2,12 @@
 
 Everything that depends on the state is collapsed once; what is left of the cost of an action a is
 
-    z_0 = softplus(A_0' a + b_0),  z_l = softplus(M_l' z_{l-1} + A_l' a + b_l),  M_l >= 0,
-    c(a) = softplus(m z_last + p a + q) + 1/2 (a - o)' Q (a - o)
+    z_0 = softplus(A_0' a + b_0),  z_l = softplus(M_l' [g_l * z_{l-1}] + A_l' a + b_l),
+    c(a) = softplus(m z_last + p a + q) + 1/2 (a - o)' Q (a - o),  M_l, g_l, m >= 0
 
-`Parts`: A (layers, n_mv, width), b (layers, width), M (layers - 1, width, width) with the row of
-the unit that gives, its transposes, m (width,), (p, q) (n_mv + 1,), o (n_mv,), Q (n_mv, n_mv).
+`Parts`: A (layers, n_mv, width), b (layers, width), g (layers - 1, width), M (layers - 1, width,
+width) with the row of the unit that gives, its transposes, m (width,), (p, q) (n_mv + 1,),
+o (n_mv,), Q (n_mv, n_mv). M does not depend on the state and is shared, not filled.
 Inner loops run over the units of a layer, each unit summing in the same order: they use SIMD and
 give the same bits at any width of it.
 """
@@ -22,32 +23,33 @@ from models.kernels.linear import add_product, dot
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Parts: TypeAlias = tuple[F64, F64, F64, F64, F64, F64, F64, F64]
+Parts: TypeAlias = tuple[F64, F64, F64, F64, F64, F64, F64, F64, F64]
 
 VECTOR, MATRIX, CUBE = "float64[::1]", "float64[:, ::1]", "float64[:, :, ::1]"
-PARTS = f"Tuple(({CUBE}, {MATRIX}, {CUBE}, {CUBE}, {VECTOR}, {VECTOR}, {VECTOR}, {MATRIX}))"
+PARTS = (
+    f"Tuple(({CUBE}, {MATRIX}, {MATRIX}, {CUBE}, {CUBE}, {VECTOR}, {VECTOR}, {VECTOR}, {MATRIX}))"
+)
 
 
-@compiled(f"void({VECTOR}, int64[:, ::1], {CUBE}, {VECTOR}, {CUBE}, {VECTOR}, {VECTOR}, {PARTS})")
-def collapse(  # noqa: C901, PLR0917  (kernels take positional arguments only)
+@compiled(f"void({VECTOR}, int64[:, ::1], {CUBE}, {VECTOR}, {VECTOR}, {VECTOR}, {PARTS})")
+def collapse(  # noqa: PLR0917  (kernels take positional arguments only)
     packed: F64,
     sizes: I64,
     a_path: F64,
     a_last: F64,
-    z_path: F64,
     z_last: F64,
     features: F64,
     parts: Parts,
 ) -> None:
-    """Fill the parts of the state `features` (n_features,), all but the quadratic ones.
+    """Fill the parts of the state `features` (n_features,): all but the quadratic ones and M.
 
     packed: for every layer the weights (n_in, n_out) of all that is affine in the layer's input,
     then their biases (n_out,); outputs in the order a_gate (n_mv), u_path (width, or 1 for the
     last), z_gate (width, from the second layer on), next state (width, but for the last).
-    sizes (layers + 1, 2): n_in and n_out. a_path (layers, n_mv, width), a_last (n_mv,), z_path
-    (layers - 1, width, width) with the row of the unit that gives, z_last (width,).
+    sizes (layers + 1, 2): n_in and n_out. a_path (layers, n_mv, width), a_last (n_mv,), z_last
+    (width,).
     """
-    inputs, offsets, mixes, turned, last_z, last = parts[:6]
+    inputs, offsets, gates, _, _, last_z, last = parts[:7]
     layers, n_mv, width = inputs.shape
     u = features
     at = 0
@@ -67,17 +69,10 @@ def collapse(  # noqa: C901, PLR0917  (kernels take positional arguments only)
             for k in range(width):
                 inputs[i, j, k] = a_path[i, j, k] * out[j]
         offsets[i] = out[n_mv : n_mv + width]
-        at_state = n_mv + width
         if i > 0:
             for k in range(width):
-                gate = max(out[n_mv + width + k], 0.0)
-                for m in range(width):
-                    mixes[i - 1, k, m] = z_path[i - 1, k, m] * gate
-            for m in range(width):
-                for k in range(width):
-                    turned[i - 1, m, k] = mixes[i - 1, k, m]
-            at_state += width
-        u = out[at_state : at_state + width].copy()
+                gates[i - 1, k] = max(out[n_mv + width + k], 0.0)
+        u = out[n_out - width :].copy()
         for k in range(width):
             entry = float(u[k])
             u[k] = entry * sigmoid_of(entry, decay(entry))
@@ -96,14 +91,17 @@ def _activate(x: F64, slope: F64) -> None:
 @compiled(f"UniTuple(float64, 2)({PARTS}, {VECTOR}, {MATRIX}, {MATRIX})")
 def forward(parts: Parts, a: F64, z: F64, slope: F64) -> tuple[float, float]:
     """Fill z and slope (layers, width); return the cost and the slope of the output unit."""
-    inputs, offsets, mixes, _, last_z, last, centre, quadratic = parts
-    layers, n = inputs.shape[:2]
+    inputs, offsets, gates, mixes, _, last_z, last, centre, quadratic = parts
+    layers, n, width = inputs.shape
+    given = np.empty(width)
     for i in range(layers):
         row = z[i]
         row[:] = offsets[i]
         add_product(a, inputs[i], row)
         if i > 0:
-            add_product(z[i - 1], mixes[i - 1], row)
+            for k in range(width):
+                given[k] = gates[i - 1, k] * z[i - 1, k]
+            add_product(given, mixes[i - 1], row)
         _activate(row, slope[i])
     x = float(last[n])
     for j in range(n):
@@ -122,7 +120,7 @@ def backward(  # noqa: PLR0917
     parts: Parts, a: F64, slope: F64, out: float, price: F64, gradient: F64
 ) -> None:
     """Fill the gradient (n_mv,) and price (layers, width), the derivative of the cost in z."""
-    inputs, _, _, turned, last_z, last, centre, quadratic = parts
+    inputs, _, gates, _, turned, last_z, last, centre, quadratic = parts
     layers, n, width = inputs.shape
     for j in range(n):
         gradient[j] = out * last[j]
@@ -137,8 +135,11 @@ def backward(  # noqa: PLR0917
         for j in range(n):
             gradient[j] += dot(push, inputs[i, j])
         if i > 0:
-            price[i - 1] = 0.0
-            add_product(push, turned[i - 1], price[i - 1])
+            below = price[i - 1]
+            below[:] = 0.0
+            add_product(push, turned[i - 1], below)
+            for k in range(width):
+                below[k] *= gates[i - 1, k]
 
 
 @compiled(f"void({PARTS}, {MATRIX}, float64, {MATRIX}, {MATRIX})")
@@ -146,7 +147,7 @@ def curvature(  # noqa: C901
     parts: Parts, slope: F64, out: float, price: F64, hessian: F64
 ) -> None:
     """Fill the Hessian (n_mv, n_mv): price * softplus'' * the square of the Jacobian's row."""
-    inputs, _, mixes, _, last_z, last, _, quadratic = parts
+    inputs, _, gates, mixes, _, last_z, last, _, quadratic = parts
     layers, n, width = inputs.shape
     rows, jacobian = np.empty((n, width)), np.zeros((n, width))
     bend, bent = np.empty(width), np.empty(width)
@@ -155,7 +156,9 @@ def curvature(  # noqa: C901
         for j in range(n):
             rows[j] = inputs[i, j]
             if i > 0:
-                add_product(jacobian[j], mixes[i - 1], rows[j])
+                for k in range(width):
+                    bent[k] = gates[i - 1, k] * jacobian[j, k]
+                add_product(bent, mixes[i - 1], rows[j])
         for k in range(width):
             bend[k] = price[i, k] * slope[i, k] * (1.0 - slope[i, k])
         for j in range(n):

@@ -72,13 +72,15 @@ def flaw(parts: Parts, start: F64, low: F64, high: F64) -> int:
 
     Weights of the convex path that are negative would make every certificate void.
     """
-    inputs, offsets, mixes, _, last_z, last, centre, quadratic = parts
+    inputs, offsets, gates, mixes, _, last_z, last, centre, quadratic = parts
     wrong = _not_finite(inputs.reshape(-1)) + _not_finite(offsets.reshape(-1))
     wrong += _not_finite(last) + _not_finite(centre) + _not_finite(start)
     wrong += _not_finite(quadratic.reshape(-1))
-    concave = _not_positive(mixes.reshape(-1)) + _not_positive(last_z)
+    concave = _not_positive(mixes.reshape(-1)) + _not_positive(gates.reshape(-1))
+    concave += _not_positive(last_z)
     if concave > 0:
-        wrong += _not_finite(mixes.reshape(-1)) + _not_finite(last_z)
+        wrong += _not_finite(mixes.reshape(-1)) + _not_finite(gates.reshape(-1))
+        wrong += _not_finite(last_z)
     if wrong > 0:
         return NON_FINITE
     for j in range(low.size):
@@ -163,7 +165,7 @@ def _direction(  # noqa: PLR0917
 
 
 @compiled(
-    f"boolean({PARTS}, {VECTOR}, float64, {VECTOR}, {VECTOR}, {VECTOR}, {VECTOR},"
+    f"UniTuple(float64, 2)({PARTS}, {VECTOR}, float64, {VECTOR}, {VECTOR}, {VECTOR}, {VECTOR},"
     f" {MATRIX}, {MATRIX})"
 )
 def _search(  # noqa: PLR0917
@@ -176,8 +178,11 @@ def _search(  # noqa: PLR0917
     high: F64,
     z: F64,
     slope: F64,
-) -> bool:
-    """Armijo search along the projection of `direction`; a moves. False where none descends."""
+) -> tuple[float, float]:
+    """Armijo search along the projection of `direction`; a moves to where z and slope then are.
+
+    Returns what `forward` gives there, NaN where nothing descends: then a stays.
+    """
     trial = np.empty(a.size)
     size = 1.0
     for _ in range(_HALVINGS):
@@ -185,13 +190,13 @@ def _search(  # noqa: PLR0917
         for j in range(a.size):
             trial[j] = min(max(a[j] + size * direction[j], low[j]), high[j])
             slack += gradient[j] * (trial[j] - a[j])
-        reached, _ = forward(parts, trial, z, slope)
+        reached, out = forward(parts, trial, z, slope)
         # The last Newton step gains less than round-off, and takes the gap with it.
         if slack < 0.0 and reached <= cost + _ARMIJO * slack + _ROUND_OFF * (1.0 + abs(cost)):
             a[:] = trial
-            return True
+            return reached, out
         size *= 0.5
-    return False
+    return np.nan, np.nan
 
 
 @compiled(f"int64({PARTS}, {VECTOR}, {VECTOR}, {VECTOR}, UniTuple(float64, 2), int64, {VECTOR})")
@@ -220,8 +225,8 @@ def minimise(  # noqa: C901, PLR0917
     for j in range(n):
         a[j] = min(max(a[j], low[j]), high[j])
     count, least = 0, np.inf
+    cost, out = forward(parts, a, z, slope)
     while True:
-        cost, out = forward(parts, a, z, slope)
         backward(parts, a, slope, out, price, gradient)
         gap = _gap(a, gradient, low, high)
         if gap < least:
@@ -235,13 +240,16 @@ def minimise(  # noqa: C901, PLR0917
             break
         count += 1
         curvature(parts, slope, out, price, hessian)
-        moved = _direction(a, gradient, hessian, low, high, direction)
-        moved = moved and _search(parts, a, cost, gradient, direction, low, high, z, slope)
-        if not moved:
+        before = cost
+        cost = np.nan
+        if _direction(a, gradient, hessian, low, high, direction):
+            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope)
+        if np.isnan(cost):
             for j in range(n):
                 direction[j] = -gradient[j]
-            if not _search(parts, a, cost, gradient, direction, low, high, z, slope):
-                break
+            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope)
+        if np.isnan(cost):
+            break
     found[ITERATIONS] = count
     if least < np.inf:
         a[:] = best

@@ -11,7 +11,7 @@ from models.online.box_problem import Flaw, Unsolved
 
 N_FEATURES = 4
 EXACT = {"gap_absolute": 1e-9, "gap_relative": 1e-6, "max_iterations": 60}
-FIELDS = ["inputs", "offsets", "mixes", "last_z", "last", "centre", "quadratic"]
+FIELDS = ["inputs", "offsets", "gates", "mixes", "last_z", "last", "centre", "quadratic"]
 
 
 def collapsed(seed, n_mv, *, size=1.0):
@@ -71,7 +71,7 @@ def test_a_number_that_is_not_finite_is_refused_by_name(seed, field, value, at):
 @given(seed=st.integers(0, 49), at=st.integers(0, 10**6), depth=st.floats(1e-9, 1e9))
 def test_a_cost_that_is_not_convex_is_refused(seed, at, depth):
     cost = collapsed(seed, 2)
-    for field in ("mixes", "last_z"):
+    for field in ("gates", "mixes", "last_z"):
         part = getattr(cost, field).copy()
         part.reshape(-1)[at % part.size] = -depth
         for found in both(cost._replace(**{field: part}), np.zeros(2), [-1, -1], [1, 1]):
