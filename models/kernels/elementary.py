@@ -64,11 +64,17 @@ def decay(x: float) -> float:
 
 
 @numba.njit(inline="always", error_model="numpy", fastmath={"contract"})
-def log_one_plus(e: float) -> float:
-    """log(1 + e) for 0 <= e <= 1: log(c) + 2 artanh(s), s = (1 + e - c) / (1 + e + c)."""
+def softplus(x: float) -> tuple[float, float]:
+    """log(1 + e^x), and its slope 1 / (1 + e^-x), with one division for both.
+
+    log(1 + e) = log(c) + 2 artanh(s), s = (1 + e - c) / (1 + e + c), for e = e^-|x|.
+    """
+    e = decay(x)
     far = e > 0.25
     c = 1.5 if far else 1.0
-    s = ((1.0 - c) + e) / ((1.0 + c) + e)
+    near, wide = 1.0 + e, (1.0 + c) + e
+    inverse = 1.0 / (near * wide)
+    s = ((1.0 - c) + e) * (inverse * near)
     q = s * s
     # |s| <= 1/7 (c = 1.5: at e = 1; c = 1: 1/9 at e = 1/4): what is left out is below 1e-17.
     p = 1.0 / 19.0
@@ -81,16 +87,5 @@ def log_one_plus(e: float) -> float:
     p = p * q + 1.0 / 5.0
     p = p * q + 1.0 / 3.0
     p = p * q + 1.0
-    return (_LOG_1_5 if far else 0.0) + 2.0 * s * p
-
-
-@numba.njit(inline="always", error_model="numpy", fastmath={"contract"})
-def softplus_of(x: float, e: float) -> float:
-    """log(1 + e^x), given e = `decay(x)`."""
-    return max(x, 0.0) + log_one_plus(e)
-
-
-@numba.njit(inline="always", error_model="numpy", fastmath={"contract"})
-def sigmoid_of(x: float, e: float) -> float:
-    """1 / (1 + e^-x), given e = `decay(x)`."""
-    return (1.0 if x >= 0.0 else e) / (1.0 + e)
+    log = (_LOG_1_5 if far else 0.0) + 2.0 * s * p
+    return max(x, 0.0) + log, (1.0 if x >= 0.0 else e) * (inverse * wide)

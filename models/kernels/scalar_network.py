@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.kernels.compiled import compiled
-from models.kernels.elementary import decay, sigmoid_of, softplus_of
+from models.kernels.elementary import softplus
 from models.kernels.linear import add_product, dot
 
 F64 = NDArray[np.float64]
@@ -75,71 +75,82 @@ def collapse(  # noqa: PLR0917  (kernels take positional arguments only)
         u = out[n_out - width :].copy()
         for k in range(width):
             entry = float(u[k])
-            u[k] = entry * sigmoid_of(entry, decay(entry))
+            u[k] = entry * softplus(entry)[1]
 
 
-@compiled(f"void({VECTOR}, {VECTOR})")
-def _activate(x: F64, slope: F64) -> None:
-    """Replace x (width,) by its softplus and fill slope with the sigmoid of x."""
-    for k in range(x.size):
-        entry = float(x[k])
-        e = decay(entry)
-        x[k] = softplus_of(entry, e)
-        slope[k] = sigmoid_of(entry, e)
+@compiled(f"void({CUBE}, int64, {VECTOR}, {MATRIX}, int64)")
+def _add_rows(cube: F64, at: int, left: F64, out: F64, i: int) -> None:
+    """Add left (n,) times cube[at] (n, m) to out[i] (m,), four rows a pass.
+
+    `models.kernels.linear.add_product` without views: they would cost as much as the sums.
+    """
+    whole = left.size - left.size % 4
+    for j in range(0, whole, 4):
+        a, b, c, d = left[j], left[j + 1], left[j + 2], left[j + 3]
+        for k in range(out.shape[1]):
+            two = (out[i, k] + a * cube[at, j, k]) + b * cube[at, j + 1, k]
+            out[i, k] = (two + c * cube[at, j + 2, k]) + d * cube[at, j + 3, k]
+    for j in range(whole, left.size):
+        a = left[j]
+        for k in range(out.shape[1]):
+            out[i, k] += a * cube[at, j, k]
 
 
-@compiled(f"UniTuple(float64, 2)({PARTS}, {VECTOR}, {MATRIX}, {MATRIX})")
-def forward(parts: Parts, a: F64, z: F64, slope: F64) -> tuple[float, float]:
-    """Fill z and slope (layers, width); return the cost and the slope of the output unit."""
+@compiled(f"UniTuple(float64, 2)({PARTS}, {VECTOR}, {MATRIX}, {MATRIX}, {VECTOR})")
+def forward(parts: Parts, a: F64, z: F64, slope: F64, spare: F64) -> tuple[float, float]:
+    """Fill z and slope (layers, width); return the cost and the slope of the output unit.
+
+    spare: (width,) scratch.
+    """
     inputs, offsets, gates, mixes, _, last_z, last, centre, quadratic = parts
     layers, n, width = inputs.shape
-    given = np.empty(width)
     for i in range(layers):
-        row = z[i]
-        row[:] = offsets[i]
-        add_product(a, inputs[i], row)
+        for k in range(width):
+            z[i, k] = offsets[i, k]
+        _add_rows(inputs, i, a, z, i)
         if i > 0:
             for k in range(width):
-                given[k] = gates[i - 1, k] * z[i - 1, k]
-            add_product(given, mixes[i - 1], row)
-        _activate(row, slope[i])
-    x = float(last[n])
+                spare[k] = gates[i - 1, k] * z[i - 1, k]
+            _add_rows(mixes, i - 1, spare, z, i)
+        for k in range(width):
+            z[i, k], slope[i, k] = softplus(float(z[i, k]))
+    x = float(last[n]) + dot(last_z, z[layers - 1])
     for j in range(n):
         x += last[j] * a[j]
-    x += dot(last_z, z[layers - 1])
-    e = decay(x)
-    cost = softplus_of(x, e)
+    cost, out = softplus(x)
     for j in range(n):
         for m in range(n):
             cost += 0.5 * (a[j] - centre[j]) * quadratic[j, m] * (a[m] - centre[m])
-    return cost, sigmoid_of(x, e)
+    return cost, out
 
 
-@compiled(f"void({PARTS}, {VECTOR}, {MATRIX}, float64, {MATRIX}, {VECTOR})")
+@compiled(f"void({PARTS}, {VECTOR}, {MATRIX}, float64, {MATRIX}, {VECTOR}, {VECTOR})")
 def backward(  # noqa: PLR0917
-    parts: Parts, a: F64, slope: F64, out: float, price: F64, gradient: F64
+    parts: Parts, a: F64, slope: F64, out: float, price: F64, gradient: F64, spare: F64
 ) -> None:
-    """Fill the gradient (n_mv,) and price (layers, width), the derivative of the cost in z."""
+    """Fill the gradient (n_mv,) and price (layers, width), the derivative of the cost in z.
+
+    spare: (width,) scratch.
+    """
     inputs, _, gates, _, turned, last_z, last, centre, quadratic = parts
     layers, n, width = inputs.shape
     for j in range(n):
         gradient[j] = out * last[j]
         for m in range(n):
             gradient[j] += quadratic[j, m] * (a[m] - centre[m])
-    push = np.empty(width)
     for k in range(width):
         price[layers - 1, k] = out * last_z[k]
     for i in range(layers - 1, -1, -1):
         for k in range(width):
-            push[k] = price[i, k] * slope[i, k]
+            spare[k] = price[i, k] * slope[i, k]
         for j in range(n):
-            gradient[j] += dot(push, inputs[i, j])
+            gradient[j] += dot(spare, inputs[i, j])
         if i > 0:
-            below = price[i - 1]
-            below[:] = 0.0
-            add_product(push, turned[i - 1], below)
             for k in range(width):
-                below[k] *= gates[i - 1, k]
+                price[i - 1, k] = 0.0
+            _add_rows(turned, i - 1, spare, price, i - 1)
+            for k in range(width):
+                price[i - 1, k] *= gates[i - 1, k]
 
 
 @compiled(f"void({PARTS}, {MATRIX}, float64, {MATRIX}, {MATRIX})")
@@ -180,7 +191,8 @@ def evaluate(parts: Parts, a: F64, gradient: F64, hessian: F64) -> float:
     """Cost at a (n_mv,); fills gradient (n_mv,) and Hessian (n_mv, n_mv)."""
     shape = parts[1].shape
     z, slope, price = np.empty(shape), np.empty(shape), np.empty(shape)
-    cost, out = forward(parts, a, z, slope)
-    backward(parts, a, slope, out, price, gradient)
+    spare = np.empty(shape[1])
+    cost, out = forward(parts, a, z, slope, spare)
+    backward(parts, a, slope, out, price, gradient, spare)
     curvature(parts, slope, out, price, hessian)
     return cost

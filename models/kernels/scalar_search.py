@@ -116,13 +116,14 @@ def descend(  # noqa: PLR0917
         return wrong
     shape = parts[1].shape
     z, slope, price = np.empty(shape), np.empty(shape), np.empty(shape)
+    spare = np.empty(shape[1])
     gradient = np.empty(a.size)
     for j in range(a.size):
         a[j] = min(max(a[j], low[j]), high[j])
     count = 0
     while True:
-        cost, out = forward(parts, a, z, slope)
-        backward(parts, a, slope, out, price, gradient)
+        cost, out = forward(parts, a, z, slope, spare)
+        backward(parts, a, slope, out, price, gradient, spare)
         if count == steps:
             break
         count += 1
@@ -166,7 +167,7 @@ def _direction(  # noqa: PLR0917
 
 @compiled(
     f"UniTuple(float64, 2)({PARTS}, {VECTOR}, float64, {VECTOR}, {VECTOR}, {VECTOR}, {VECTOR},"
-    f" {MATRIX}, {MATRIX})"
+    f" {MATRIX}, {MATRIX}, {VECTOR})"
 )
 def _search(  # noqa: PLR0917
     parts: Parts,
@@ -178,6 +179,7 @@ def _search(  # noqa: PLR0917
     high: F64,
     z: F64,
     slope: F64,
+    spare: F64,
 ) -> tuple[float, float]:
     """Armijo search along the projection of `direction`; a moves to where z and slope then are.
 
@@ -190,7 +192,7 @@ def _search(  # noqa: PLR0917
         for j in range(a.size):
             trial[j] = min(max(a[j] + size * direction[j], low[j]), high[j])
             slack += gradient[j] * (trial[j] - a[j])
-        reached, out = forward(parts, trial, z, slope)
+        reached, out = forward(parts, trial, z, slope, spare)
         # The last Newton step gains less than round-off, and takes the gap with it.
         if slack < 0.0 and reached <= cost + _ARMIJO * slack + _ROUND_OFF * (1.0 + abs(cost)):
             a[:] = trial
@@ -221,13 +223,14 @@ def minimise(  # noqa: C901, PLR0917
         return wrong
     n, shape = a.size, parts[1].shape
     z, slope, price = np.empty(shape), np.empty(shape), np.empty(shape)
+    spare = np.empty(shape[1])
     gradient, direction, hessian, best = np.empty(n), np.empty(n), np.empty((n, n)), np.empty(n)
     for j in range(n):
         a[j] = min(max(a[j], low[j]), high[j])
     count, least = 0, np.inf
-    cost, out = forward(parts, a, z, slope)
+    cost, out = forward(parts, a, z, slope, spare)
     while True:
-        backward(parts, a, slope, out, price, gradient)
+        backward(parts, a, slope, out, price, gradient, spare)
         gap = _gap(a, gradient, low, high)
         if gap < least:
             least = gap
@@ -243,11 +246,11 @@ def minimise(  # noqa: C901, PLR0917
         before = cost
         cost = np.nan
         if _direction(a, gradient, hessian, low, high, direction):
-            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope)
+            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope, spare)
         if np.isnan(cost):
             for j in range(n):
                 direction[j] = -gradient[j]
-            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope)
+            cost, out = _search(parts, a, before, gradient, direction, low, high, z, slope, spare)
         if np.isnan(cost):
             break
     found[ITERATIONS] = count
