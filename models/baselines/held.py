@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from models.baselines.scalar import CURVATURE_SHIFT
 from models.learning.networks import Mlp, seeded
+from models.learning.optimizer import Adam
 from models.learning.scalar_picnn import ScalarPicnn
 
 if TYPE_CHECKING:
@@ -98,16 +99,14 @@ class HeldTrainer:
         n_cv, n_mv = self._error.shape[1], self._moves.shape[2]
         self.model = HeldPicnn(self._features.shape[1], n_cv, n_mv, recipe)
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.parameters())}
+        self.optimizer = Adam(self.model.parameters())
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = torch.randint(len(self._features), (self._batch,), generator=self.generator)
         loss = self.loss(rows)
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["model"].step()
-        return {"newton_step": loss.item()}
+        self.optimizer.update(loss)
+        return {"newton_step": loss.detach()}
 
     def loss(self, rows: Tensor) -> Tensor:
         """Mean over both moves of each state."""

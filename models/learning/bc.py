@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from models.learning.networks import Policy, seeded
+from models.learning.optimizer import Adam
 
 if TYPE_CHECKING:
     from models.learning.batches import PolicyData
@@ -27,13 +28,11 @@ class BcTrainer:
         n_features, n_mv = data.features.shape[1], data.actions.shape[1]
         self.policy = Policy(n_features, n_mv, width=recipe.width, layers=recipe.layers)
         self.modules = {"policy": self.policy}
-        self.optimizers = {"policy": torch.optim.Adam(self.policy.parameters())}
+        self.optimizer = Adam(self.policy.parameters())
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = self._data.draw(self._batch, self.generator)
         loss = (self.policy(self._data.features[rows]) - self._data.actions[rows]).square().mean()
-        self.optimizers["policy"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["policy"].step()
-        return {"policy": loss.item()}
+        self.optimizer.update(loss)
+        return {"policy": loss.detach()}

@@ -21,6 +21,7 @@ from torch import nn
 
 from models.data.transitions import filtered, value_matrix
 from models.learning.networks import Mlp, seeded
+from models.learning.optimizer import Adam
 from models.online.features import value_names
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class DynamicsTrainer:
         if begun is not None:
             self.model.load_state_dict(begun.state_dict())
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.net.parameters())}
+        self.optimizer = Adam(self.model.net.parameters())
         self._rows = torch.as_tensor(past.starts(self.samples))
         self._state, self._filters, self._moves = (
             torch.as_tensor(part, dtype=torch.float32)
@@ -146,7 +147,7 @@ class DynamicsTrainer:
         change = past.state[rows + self.samples] - past.state[rows]
         self._unit = torch.as_tensor(np.maximum(change.std(axis=0), 1e-6), dtype=torch.float32)
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         drawn = torch.randint(len(self._rows), (self._batch,), generator=self.generator)
         rows = self._rows[drawn]
@@ -157,8 +158,5 @@ class DynamicsTrainer:
             miss = (state - self._state[rows + ahead]) / self._unit
             total = total + ((miss.square() + self._knee**2).sqrt() - self._knee).mean()
         loss = total / self.samples
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.net.parameters(), 1.0)
-        self.optimizers["model"].step()
-        return {"change": loss.item()}
+        self.optimizer.update(loss, largest_norm=1.0)
+        return {"change": loss.detach()}

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from models.learning.networks import Mlp, Policy, seeded
+from models.learning.optimizer import Adam, one_vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,15 +53,14 @@ class IqlTrainer:
             **{f"critic{i}": critic for i, critic in enumerate(self.critics)},
             **{f"target{i}": target for i, target in enumerate(self.targets)},
         }
-        both = [p for critic in self.critics for p in critic.parameters()]
-        self.optimizers = {
-            "policy": torch.optim.Adam(self.policy.parameters()),
-            "value": torch.optim.Adam(self.value.parameters()),
-            "critics": torch.optim.Adam(both),
-        }
+        # The critics come first, so that their part of the vector is one stretch.
+        both = [weight for critic in self.critics for weight in critic.parameters()]
+        self.optimizer = Adam([*both, *self.value.parameters(), *self.policy.parameters()])
+        self._slow = one_vector(w for target in self.targets for w in target.parameters())
+        self._fast = self.optimizer.vector.detach()[: len(self._slow)]
 
-    def step(self) -> dict[str, float]:
-        """One update of value, critics and policy on one batch."""
+    def step(self) -> dict[str, Tensor]:
+        """One update of value, critics and policy on one batch; no loss reaches another's weights."""
         data, recipe = self._data, self._recipe
         s, a, r, after = self._batch()
         pair = torch.cat((s, a), dim=1)
@@ -69,20 +69,14 @@ class IqlTrainer:
             goal = r + data.discount * self.value(after)
         gap = best - self.value(s)
         tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
-        value_loss = (tau * gap.square()).mean()
-        self._update("value", value_loss)
-        critic_loss = sum((critic(pair) - goal).square().mean() for critic in self.critics)
-        assert isinstance(critic_loss, torch.Tensor)  # noqa: S101  # two critics, never 0
-        self._update("critics", critic_loss)
+        value = (tau * gap.square()).mean()
+        first, second = ((critic(pair) - goal).square().mean() for critic in self.critics)
+        critics = first + second
         weight = torch.exp(recipe.temperature * gap.detach()).clamp(max=recipe.weight_limit)
-        policy_loss = (weight * (self.policy(s) - a).square()).mean()
-        self._update("policy", policy_loss)
-        self._follow()
-        return {
-            "value": value_loss.item(),
-            "critics": critic_loss.item(),
-            "policy": policy_loss.item(),
-        }
+        policy = (weight * (self.policy(s) - a).square()).mean()
+        self.optimizer.update(value + critics + policy)
+        self._slow.lerp_(self._fast, recipe.target_rate)  # Polyak step of the slow critics
+        return {"value": value.detach(), "critics": critics.detach(), "policy": policy.detach()}
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(s, a, r, s'): a share under other setpoints, the rest as recorded."""
@@ -94,15 +88,3 @@ class IqlTrainer:
         parts = data.relabelled(rows[:count], self.generator), data.batch(rows[count:])
         s, a, r, after = (torch.cat(pair) for pair in zip(*parts, strict=True))
         return s, a, r, after
-
-    def _update(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers[name].step()
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Polyak step of the slow critics."""
-        for critic, target in zip(self.critics, self.targets, strict=True):
-            for new, old in zip(critic.parameters(), target.parameters(), strict=True):
-                old.lerp_(new, self._recipe.target_rate)

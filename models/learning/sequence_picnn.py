@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from models.bundle import horizon_ends
 from models.learning.networks import Mlp, as_array, seeded
+from models.learning.optimizer import Adam
 from models.online.sequence import FACTOR_SHIFT, lasting
 
 if TYPE_CHECKING:
@@ -132,9 +133,9 @@ class SequenceTrainer:
             )
         )
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.parameters())}
+        self.optimizer = Adam(self.model.parameters())
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         data = self._data
         rows = torch.randint(len(data.features), (self._batch,), generator=self.generator)
@@ -153,10 +154,8 @@ class SequenceTrainer:
         twin = data.twin_change[rows] - data.change[rows]
         unit = data.twin_spread[data.probe[rows]]
         sensitivity = self._loss((differs - twin) / unit, data.mask[rows])
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(change + self._sensitivity * sensitivity)
-        self.optimizers["model"].step()
-        return {"change": change.item(), "sensitivity": sensitivity.item()}
+        self.optimizer.update(change + self._sensitivity * sensitivity)
+        return {"change": change.detach(), "sensitivity": sensitivity.detach()}
 
     def _loss(self, miss: Tensor, mask: Tensor) -> Tensor:
         knee = self._knee
