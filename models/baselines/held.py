@@ -99,13 +99,13 @@ class HeldTrainer:
         n_cv, n_mv = self._error.shape[1], self._moves.shape[2]
         self.model = HeldPicnn(self._features.shape[1], n_cv, n_mv, recipe)
         self.modules = {"model": self.model}
-        self.optimizer = Adam(self.model.parameters())
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
     def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = torch.randint(len(self._features), (self._batch,), generator=self.generator)
         loss = self.loss(rows)
-        self.optimizer.update(loss)
+        self.optimizers["model"].update(loss)
         return {"newton_step": loss.detach()}
 
     def loss(self, rows: Tensor) -> Tensor:

@@ -28,11 +28,11 @@ class BcTrainer:
         n_features, n_mv = data.features.shape[1], data.actions.shape[1]
         self.policy = Policy(n_features, n_mv, width=recipe.width, layers=recipe.layers)
         self.modules = {"policy": self.policy}
-        self.optimizer = Adam(self.policy.parameters())
+        self.optimizers = {"policy": Adam(self.policy.parameters())}
 
     def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = self._data.draw(self._batch, self.generator)
         loss = (self.policy(self._data.features[rows]) - self._data.actions[rows]).square().mean()
-        self.optimizer.update(loss)
+        self.optimizers["policy"].update(loss)
         return {"policy": loss.detach()}

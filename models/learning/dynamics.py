@@ -137,7 +137,7 @@ class DynamicsTrainer:
         if begun is not None:
             self.model.load_state_dict(begun.state_dict())
         self.modules = {"model": self.model}
-        self.optimizer = Adam(self.model.net.parameters())
+        self.optimizers = {"model": Adam(self.model.net.parameters())}
         self._rows = torch.as_tensor(past.starts(self.samples))
         self._state, self._filters, self._moves = (
             torch.as_tensor(part, dtype=torch.float32)
@@ -158,5 +158,5 @@ class DynamicsTrainer:
             miss = (state - self._state[rows + ahead]) / self._unit
             total = total + ((miss.square() + self._knee**2).sqrt() - self._knee).mean()
         loss = total / self.samples
-        self.optimizer.update(loss, largest_norm=1.0)
+        self.optimizers["model"].update(loss, largest_norm=1.0)
         return {"change": loss.detach()}

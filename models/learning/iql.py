@@ -23,6 +23,7 @@ import torch
 
 from models.learning.networks import Mlp, Policy, seeded
 from models.learning.optimizer import Adam, one_vector
+from models.learning.passes import Passes, Scratch, tanh_backward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,38 +54,45 @@ class IqlTrainer:
             **{f"critic{i}": critic for i, critic in enumerate(self.critics)},
             **{f"target{i}": target for i, target in enumerate(self.targets)},
         }
-        # The critics come first, so that their part of the vector is one stretch.
-        both = [weight for critic in self.critics for weight in critic.parameters()]
-        self.optimizer = Adam([*both, *self.value.parameters(), *self.policy.parameters()])
-        self._slow = one_vector(w for target in self.targets for w in target.parameters())
-        self._fast = self.optimizer.vector.detach()[: len(self._slow)]
+        learned = {"policy": self.policy.net, "value": self.value}
+        learned |= {f"critic{i}": critic for i, critic in enumerate(self.critics)}
+        self.optimizers = {name: Adam(net.parameters()) for name, net in learned.items()}
+        self._slow = [one_vector(target.parameters()) for target in self.targets]
+        scratch = Scratch(self.value, recipe.batch)
+        self._learned = {
+            name: Passes(net, scratch, self.optimizers[name]) for name, net in learned.items()
+        }
+        self._targets = [Passes(target, scratch) for target in self.targets]
 
+    @torch.no_grad()
     def step(self) -> dict[str, Tensor]:
-        """One update of value, critics and policy on one batch; no loss reaches another's weights."""
-        data, recipe = self._data, self._recipe
-        s, a, r, after = self._batch()
-        pair = torch.cat((s, a), dim=1)
-        with torch.no_grad():
-            best = torch.minimum(self.targets[0](pair), self.targets[1](pair))
-            goal = r + data.discount * self.value(after)
-        gap = best - self.value(s)
-        tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
-        value = (tau * gap.square()).mean()
-        first, second = ((critic(pair) - goal).square().mean() for critic in self.critics)
-        critics = first + second
-        weight = torch.exp(recipe.temperature * gap.detach()).clamp(max=recipe.weight_limit)
-        policy = (weight * (self.policy(s) - a).square()).mean()
-        self.optimizer.update(value + critics + policy)
-        self._slow.lerp_(self._fast, recipe.target_rate)  # Polyak step of the slow critics
-        return {"value": value.detach(), "critics": critics.detach(), "policy": policy.detach()}
-
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(s, a, r, s'): a share under other setpoints, the rest as recorded."""
+        """One update of value, critics and policy on one batch; the slopes are those of autograd."""
         data, recipe = self._data, self._recipe
         rows = data.draw(recipe.batch, self.generator)
-        count = round(recipe.relabel * recipe.batch)
-        if count == 0:
-            return data.batch(rows)
-        parts = data.relabelled(rows[:count], self.generator), data.batch(rows[count:])
-        s, a, r, after = (torch.cat(pair) for pair in zip(*parts, strict=True))
-        return s, a, r, after
+        relabelled = round(recipe.relabel * recipe.batch)
+        s, a, r, after = data.relabelled(rows, relabelled, self.generator)
+        pair = torch.cat((s, a), dim=1)
+        best = torch.minimum(*(target.forward(pair) for target in self._targets))
+        goal = r + data.discount * self._learned["value"].forward(after)
+        gap = best - self._learned["value"].forward(s)
+        tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
+        self._learned["value"].descend(s, -(tau / len(s) * (2.0 * gap)))
+        losses = {"value": (tau * gap.square()).mean()}
+        misses = [self._learn_critic(i, pair, goal) for i in range(len(self.critics))]
+        losses["critics"] = misses[0] + misses[1]
+        weight = torch.exp(recipe.temperature * gap).clamp(max=recipe.weight_limit)
+        action = torch.tanh(self._learned["policy"].forward(s))
+        miss = action - a
+        self._learned["policy"].descend(
+            s, tanh_backward(weight / miss.numel() * (2.0 * miss), action)
+        )
+        losses["policy"] = (weight * miss.square()).mean()
+        return losses
+
+    def _learn_critic(self, i: int, pair: Tensor, goal: Tensor) -> Tensor:
+        """One update of a critic and a Polyak step of its slow copy; returns its loss."""
+        name = f"critic{i}"
+        miss = self._learned[name].forward(pair) - goal
+        self._learned[name].descend(pair, (2.0 * miss) / len(miss))
+        self._slow[i].lerp_(self.optimizers[name].vector, self._recipe.target_rate)
+        return miss.square().mean()

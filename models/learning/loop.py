@@ -34,11 +34,15 @@ class Trainer(Protocol):
     steps: int
     learning_rate: float
     generator: torch.Generator
-    optimizer: Adam
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         """Everything with weights, by name."""
+        ...
+
+    @property
+    def optimizers(self) -> Mapping[str, Adam]:
+        """One learning rate for all."""
         ...
 
     def step(self) -> dict[str, Tensor]:
@@ -76,7 +80,9 @@ def run(
     unread: list[dict[str, Tensor]] = []
     advance(done, {})
     for i in range(done, trainer.steps):
-        trainer.optimizer.param_groups[0]["lr"] = one_cycle(i, trainer.steps, trainer.learning_rate)
+        rate = one_cycle(i, trainer.steps, trainer.learning_rate)
+        for optimizer in trainer.optimizers.values():
+            optimizer.rate = rate
         unread.append(trainer.step())
         last, save = i + 1 == trainer.steps, (i + 1) % every == 0
         if last or save or (i + 1) % READ_EVERY == 0:
@@ -109,8 +115,8 @@ def _state(trainer: Trainer) -> dict[str, Tensor]:
     tensors = {"generator": trainer.generator.get_state()}
     for name, module in trainer.modules.items():
         tensors |= {f"module.{name}.{k}": v for k, v in module.state_dict().items()}
-    for index, state in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+    for name, optimizer in trainer.optimizers.items():
+        tensors |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state().items()}
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -127,15 +133,11 @@ def _restore(trainer: Trainer, checkpoint: Path) -> int:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     trainer.generator.set_state(tensors["generator"])
     for name, module in trainer.modules.items():
-        start = f"module.{name}."
-        module.load_state_dict(
-            {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-        )
-    start, states = "optimizer.", {}
-    for key, value in tensors.items():
-        if key.startswith(start):
-            index, field = key.removeprefix(start).split(".")
-            states.setdefault(int(index), {})[field] = value
-    groups = trainer.optimizer.state_dict()["param_groups"]
-    trainer.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        module.load_state_dict(_under(f"module.{name}.", tensors))
+    for name, optimizer in trainer.optimizers.items():
+        optimizer.restore(_under(f"optimizer.{name}.", tensors))
     return done
+
+
+def _under(start: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -114,12 +114,12 @@ class ScalarTrainer:
             data.features.shape[1], data.actions.shape[1], width=recipe.width, layers=recipe.layers
         )
         self.modules = {"model": self.model}
-        self.optimizer = Adam(self.model.parameters())
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
     def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = self._data.draw(self._batch, self.generator)
         cost = self.model(self._data.features[rows], self._data.actions[rows])
         loss = (cost - self._data.cost_ahead[rows] / self._unit).square().mean()
-        self.optimizer.update(loss)
+        self.optimizers["model"].update(loss)
         return {"cost": loss.detach()}

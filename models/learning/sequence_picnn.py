@@ -133,7 +133,7 @@ class SequenceTrainer:
             )
         )
         self.modules = {"model": self.model}
-        self.optimizer = Adam(self.model.parameters())
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
     def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
@@ -154,7 +154,7 @@ class SequenceTrainer:
         twin = data.twin_change[rows] - data.change[rows]
         unit = data.twin_spread[data.probe[rows]]
         sensitivity = self._loss((differs - twin) / unit, data.mask[rows])
-        self.optimizer.update(change + self._sensitivity * sensitivity)
+        self.optimizers["model"].update(change + self._sensitivity * sensitivity)
         return {"change": change.detach(), "sensitivity": sensitivity.detach()}
 
     def _loss(self, miss: Tensor, mask: Tensor) -> Tensor:
