@@ -53,7 +53,7 @@ class PolicyData:
     def draw(self, batch: int, generator: torch.Generator) -> Tensor:
         """Rows of one batch, with replacement."""
         drawn = torch.randint(len(self.rows), (batch,), generator=generator)
-        return self.rows.index_select(0, drawn)
+        return self.rows.index_select(0, drawn.to(self.rows.device))
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(s, a, r, s'), copies."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from models.learning.networks import Policy, seeded
 from models.learning.optimizer import Adam
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.learning.batches import PolicyData
     from models.recipe import PolicyRecipe
 
@@ -27,6 +27,7 @@ class BcTrainer:
         self._data, self._batch = data, recipe.batch
         n_features, n_mv = data.features.shape[1], data.actions.shape[1]
         self.policy = Policy(n_features, n_mv, width=recipe.width, layers=recipe.layers)
+        self.policy.to(data.features.device)
         self.modules = {"policy": self.policy}
         self.optimizers = {"policy": Adam(self.policy.parameters())}
 

@@ -76,12 +76,14 @@ class Hindsight:
     def setpoints(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Other setpoints (batch, n_cv) for the decisions at `rows`."""
         draw, now = len(rows), self.cv.index_select(0, rows)
-        ahead = (self.last[rows] - rows) * torch.rand(draw, generator=generator) ** 2
+        device = now.device
+        ahead = (self.last[rows] - rows) * torch.rand(draw, generator=generator).to(device) ** 2
         reached = self.cv.index_select(0, rows + ahead.long())
         low, high = _NEARBY
-        size = 10.0 ** (low + (high - low) * torch.rand(draw, 1, generator=generator))
-        nearby = now + torch.randn(now.shape, generator=generator) * size * self.unit
-        return torch.where(torch.rand(draw, 1, generator=generator) < _REACHED, reached, nearby)
+        size = 10.0 ** (low + (high - low) * torch.rand(draw, 1, generator=generator).to(device))
+        nearby = now + torch.randn(now.shape, generator=generator).to(device) * size * self.unit
+        which = torch.rand(draw, 1, generator=generator).to(device)
+        return torch.where(which < _REACHED, reached, nearby)
 
     def see(self, features: Tensor, rows: Tensor, setpoint: Tensor) -> None:
         """Put the features (batch, n) of `rows` under a setpoint (batch, n_cv), in place."""
@@ -92,7 +94,8 @@ class Hindsight:
 
     def rewards(self, rows: Tensor, setpoint: Tensor) -> Tensor:
         """Discounted reward (batch, 1) of the decisions at `rows` under a setpoint."""
-        coming = self.cv[rows[:, None] + torch.arange(1, len(self.gain) + 1)]
+        ahead = torch.arange(1, len(self.gain) + 1, device=rows.device)
+        coming = self.cv[rows[:, None] + ahead]
         cost = ((setpoint[:, None] - coming).square() * self.weight).sum(dim=-1)
         return (cost**self.power) @ self.gain[:, None]
 

@@ -48,6 +48,8 @@ class IqlTrainer:
         self.targets = [
             copy.deepcopy(critic).requires_grad_(requires_grad=False) for critic in self.critics
         ]
+        for net in (self.policy, self.value, *self.critics, *self.targets):
+            net.to(data.features.device)
         self.modules = {
             "policy": self.policy,
             "value": self.value,
@@ -66,7 +68,7 @@ class IqlTrainer:
 
     @torch.no_grad()
     def step(self) -> dict[str, Tensor]:
-        """One update of value, critics and policy on one batch; the slopes are those of autograd."""
+        """One update of value, critics and policy on one batch; slopes as autograd gives them."""
         data, recipe = self._data, self._recipe
         rows = data.draw(recipe.batch, self.generator)
         relabelled = round(recipe.relabel * recipe.batch)

@@ -14,11 +14,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from models.recipe import RecipeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from models.learning.optimizer import Adam
 
 CHECKPOINT_EVERY = 500
 READ_EVERY = 50
@@ -73,7 +77,8 @@ def run(
 ) -> dict[str, float]:
     """Train to the end, from `checkpoint` if there is one; return the mean of the last losses.
 
-    `advance(steps_done, losses)` is called now and then. Raises Diverged.
+    `advance(steps_done, losses)` is called now and then. Raises Diverged, and RecipeError for a
+    checkpoint that another version has written.
     """
     done = _restore(trainer, checkpoint) if checkpoint.exists() else 0
     recent: dict[str, list[float]] = {}
@@ -131,6 +136,12 @@ def _restore(trainer: Trainer, checkpoint: Path) -> int:
     with safe_open(checkpoint, framework="pt") as file:
         done = int(json.loads(file.metadata()["progress"])["done"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    names = {f"optimizer.{name}.mean" for name in trainer.optimizers}
+    if not names <= tensors.keys():
+        raise RecipeError(
+            f"{checkpoint}: was written by another version of trimtab; delete it, and this part "
+            "of the training begins again"
+        )
     trainer.generator.set_state(tensors["generator"])
     for name, module in trainer.modules.items():
         module.load_state_dict(_under(f"module.{name}.", tensors))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 if TYPE_CHECKING:
@@ -31,53 +30,19 @@ class Mlp(nn.Module):
         return [*self.hidden, self.last]  # type: ignore[list-item]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Output for a batch of inputs; differentiable once."""
-        weights = [w for layer in self.linears for w in (layer.weight, layer.bias)]
-        out: Tensor = _Layers.apply(x, *weights)
+        """Output for a batch of inputs."""
+        for layer in self.hidden:
+            x = functional.silu(layer(x))
+        out: Tensor = self.last(x)
         return out
 
     def tensors(self, prefix: str) -> dict[str, NDArray[np.float64]]:
         """Weights under the names that `models.online.forward.mlp_from` reads."""
         named: dict[str, NDArray[np.float64]] = {}
-        for i, layer in enumerate((*self.hidden, self.last)):
-            assert isinstance(layer, nn.Linear)  # noqa: S101  # narrows for the type checker
+        for i, layer in enumerate(self.linears):
             named[f"{prefix}.{i}.weight"] = as_array(layer.weight)
             named[f"{prefix}.{i}.bias"] = as_array(layer.bias)
         return named
-
-
-class _Layers(torch.autograd.Function):
-    """The layers of an `Mlp` as one node of the graph: weights and biases follow the input.
-
-    Same products, sums and SiLUs as layer by layer, so the same bits; without the nodes between
-    them, which cost as much as a tenth of the products at a batch of 256 and a width of 256.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
-        """Output (batch, n_out) for x (batch, n_in)."""
-        kept, last = [x], len(weights) - 2
-        for i in range(0, last, 2):
-            before = functional.linear(x, weights[i], weights[i + 1])
-            x = functional.silu(before)
-            kept += [before, x]
-        ctx.save_for_backward(*kept, *weights)
-        return functional.linear(x, weights[last], weights[last + 1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        """Slopes of the input and of all weights and biases."""
-        count = (len(ctx.saved_tensors) + 1) // 4  # of layers: 2 n - 1 kept values, 2 n weights
-        kept, weights = ctx.saved_tensors[: 2 * count - 1], ctx.saved_tensors[2 * count - 1 :]
-        found: list[Tensor | None] = []
-        for i in reversed(range(count)):
-            found = [slope.t() @ kept[2 * i], slope.sum(0), *found]
-            if i > 0:
-                slope = slope @ weights[2 * i]
-                torch.ops.aten.silu_backward.grad_input(slope, kept[2 * i - 1], grad_input=slope)
-        into = slope @ weights[0] if ctx.needs_input_grad[0] else None
-        return (into, *found)
 
 
 class Policy(nn.Module):
@@ -97,8 +62,8 @@ class Policy(nn.Module):
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:
-    """Detached float64 copy."""
-    array: NDArray[np.float64] = tensor.detach().to(dtype=torch.float64).numpy().copy()
+    """Detached float64 copy, on the CPU."""
+    array: NDArray[np.float64] = tensor.detach().to("cpu", torch.float64).numpy().copy()
     return array
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from models.learning.optimizer import Adam
-
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from models.learning.networks import Mlp
+    from models.learning.optimizer import Adam
 
 silu_backward = torch.ops.aten.silu_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.default
@@ -39,13 +38,14 @@ class Passes:
     """Passes through one network; `adam` owns its weights where it is learned."""
 
     def __init__(self, net: Mlp, scratch: Scratch, adam: Adam | None = None) -> None:
-        self._weights = [(layer.weight, layer.weight.t(), layer.bias) for layer in net.linears]
+        layers = [(layer.weight.detach(), layer.bias.detach()) for layer in net.linears]
+        self._weights = [(weight, weight.t(), bias) for weight, bias in layers]
         self._scratch, self._adam = scratch, adam
         slopes = [] if adam is None else adam.slopes
         self._slopes = list(zip(slopes[::2], slopes[1::2], strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Output (batch, n_out) for x (batch, n_in); only under `torch.no_grad`."""
+        """Output (batch, n_out) for x (batch, n_in); no graph."""
         *hidden, (_, last, offset) = self._weights
         for (_, weight, bias), before, after in zip(
             hidden, self._scratch.before, self._scratch.after, strict=True

@@ -112,7 +112,7 @@ class ScalarTrainer:
         self._unit = data.cost_ahead[data.rows].mean()
         self.model = ScalarPicnn(
             data.features.shape[1], data.actions.shape[1], width=recipe.width, layers=recipe.layers
-        )
+        ).to(data.features.device)
         self.modules = {"model": self.model}
         self.optimizers = {"model": Adam(self.model.parameters())}
 

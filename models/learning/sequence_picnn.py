@@ -131,7 +131,7 @@ class SequenceTrainer:
                 layers=recipe.layers,
                 keep=data.keep,
             )
-        )
+        ).to(data.features.device)
         self.modules = {"model": self.model}
         self.optimizers = {"model": Adam(self.model.parameters())}
 
@@ -140,6 +140,7 @@ class SequenceTrainer:
         data = self._data
         rows = torch.randint(len(data.features), (self._batch,), generator=self.generator)
         noise = torch.randn(self._batch, len(data.noise_change), generator=self.generator)
+        rows, noise = rows.to(data.features.device), noise.to(data.features.device)
         free, factors, rates = self.model.parts(data.features[rows] + noise @ data.noise_features)
         moves, disturbance = data.moves[rows], data.disturbance[rows]
         predicted = free + self.model.effect(factors, rates, moves, disturbance)
