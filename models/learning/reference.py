@@ -99,9 +99,11 @@ class Reference:
         """Values as float64 where the networks are."""
         return torch.as_tensor(values, dtype=torch.float64, device=self.device)
 
-    def policy(self, features: Tensor) -> Tensor:
-        """Scaled increments (B, n_mv)."""
-        return torch.tanh(self._mlp("policy.net", features, self.manifest.policy.layers))
+    def policy(
+        self, features: Tensor, prefix: str = "policy.net", layers: int | None = None
+    ) -> Tensor:
+        """Scaled increments (B, n_mv); of another policy among the tensors by its prefix."""
+        return torch.tanh(self._mlp(prefix, features, layers or self.manifest.policy.layers))
 
     def predicted(self, features: Tensor, moves: Tensor, disturbance: Tensor) -> Tensor:
         """Change of the CVs (B, n_blocks, n_cv) [CV units] for moves (B, n_blocks, n_mv).
