@@ -138,7 +138,7 @@ def _hold_pushed(z: F64, gradient: F64, low: F64, high: F64, held: Flags) -> Non
     f"boolean({_QUADRATIC}, float64, {_VECTOR}, {_VECTOR}, boolean[::1], {_VECTOR},"
     " float64[:, ::1])"
 )
-def _newton(  # noqa: PLR0917
+def _newton(  # noqa: C901, PLR0917
     quadratic: Quadratic,
     penalty: float,
     excess: F64,
@@ -214,7 +214,7 @@ def _projected_search(  # noqa: PLR0917
 
 
 @compiled(f"float64({_QUADRATIC}, float64, {_VECTOR}, {_VECTOR}, {_VECTOR}, float64)")
-def _exact_size(  # noqa: PLR0917
+def _exact_size(  # noqa: C901, PLR0917
     quadratic: Quadratic,
     penalty: float,
     excess: F64,
@@ -319,7 +319,7 @@ def _active_set_step(  # noqa: C901, PLR0917
 @compiled(
     f"int64({_QUADRATIC}, {_PAIR}, {_VECTOR}, {_VECTOR}, {_PAIR}, int64, {_VECTOR}, {_VECTOR})"
 )
-def minimise(  # noqa: PLR0917
+def minimise(  # noqa: C901, PLR0917
     quadratic: Quadratic,
     figures: tuple[float, float],
     low: F64,

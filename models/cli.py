@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from models.commands.bundles import check_data, recipes, show, train
-from models.commands.evaluation import evaluate, report
+from models.commands.evaluation import assess, evaluate, report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, inspect and check the bundles that the controller runs.",
 )
-for command in (train, check_data, show, evaluate, report, recipes):
+for command in (train, check_data, show, evaluate, assess, report, recipes):
     app.command()(command)
 
 

@@ -17,6 +17,7 @@ from models.data.training_data import TrainingData, file_sha256, generated, own
 from models.learning.batches import policy_data
 from models.learning.bc import BcTrainer
 from models.learning.calibration import calibrate
+from models.learning.devices import CPU, moved
 from models.learning.dynamics import Dynamics, DynamicsTrainer, history
 from models.learning.horizon_data import SequenceData, sequence_data
 from models.learning.imagined import Imagination
@@ -49,24 +50,29 @@ def train(
     jobs: int,
     progress: Progress,
     own_file: Path | None = None,
+    device: torch.device = CPU,
 ) -> Manifest:
     """Run all stages that `work` does not hold yet and write the bundle to `out`.
 
     `own_file`: a user's history instead of the recipe's environment, see `models.data.own`.
+    `device`: where the networks learn; data, plans and targets are made on the CPU.
 
-    The result is determined by the recipe (with its seed), the PyTorch version and the
-    processor; it does not depend on `jobs` or on interruptions. Raises RecipeError if `work`
-    holds another recipe's run, models.data.checks.DataRefused for data that are not fit to
-    train on, and models.learning.loop.Diverged.
+    On the CPU the result is determined by the recipe (with its seed), the PyTorch version and the
+    processor; it does not depend on `jobs` or on interruptions. A GPU promises no equal bits.
+
+    Raises RecipeError if `work` holds another recipe's run or another version's checkpoint,
+    models.data.checks.DataRefused for data that are not fit to train on, and
+    models.learning.loop.Diverged.
     """
     torch.set_num_threads(1)  # the same order of sums on every machine
-    torch.use_deterministic_algorithms(mode=True)
-    _claim(recipe, work, own_file)
+    # A GPU's fast products are refused by it without a variable that CUDA must find at its start.
+    torch.use_deterministic_algorithms(mode=device.type == "cpu")
+    _claim(recipe, work, own_file, device)
     data = _data(recipe, work, own_file, jobs=jobs, progress=progress)
     if data.report.refused:
         raise DataRefused(data.report.words())
     parts = hold_out(data.data, recipe)
-    trained = _networks(recipe, parts.learned, work, progress)
+    trained = _networks(recipe, parts.learned, work, progress, device)
     learned = replace(data, data=parts.learned)
     trained = _with_held(recipe, learned, trained, work, progress)
     trained = _with_conformal(recipe, data, parts, trained)
@@ -96,33 +102,37 @@ def _data(
     return made_data
 
 
-def _claim(recipe: Recipe, work: Path, own_file: Path | None) -> None:
-    """Bind a work directory to one recipe and one origin of the data."""
+def _claim(recipe: Recipe, work: Path, own_file: Path | None, device: torch.device) -> None:
+    """Bind a work directory to one recipe, one origin of the data and one kind of device."""
     work.mkdir(parents=True, exist_ok=True)
     path = work / "recipe.json"
     # How controllers are compared does not change what is trained.
     run_of = recipe.model_dump(mode="json", exclude={"evaluation"})
     if own_file is not None:
         run_of["own_file_sha256"] = file_sha256(own_file)
+    if device.type != "cpu":
+        run_of["device"] = device.type
     text = json.dumps(run_of, indent=1)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise RecipeError(
-            f"{work}: holds the run of another recipe or seed or other data; give another "
-            "--work directory or delete this one"
+            f"{work}: holds the run of another recipe or seed, other data or another device; give "
+            "another --work directory or delete this one"
         )
     path.write_text(text, encoding="utf-8")
 
 
-def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> Trained:
+def _networks(
+    recipe: Recipe, data: Dataset, work: Path, progress: Progress, device: torch.device
+) -> Trained:
     tensors: dict[str, NDArray[np.float64]] = {}
     losses: dict[str, float] = {}
-    transitions = policy_data(data, recipe)
+    transitions = moved(policy_data(data, recipe), device)
     policy = POLICY_TRAINERS[recipe.policy.algorithm](transitions, recipe.policy, recipe.seed)
     losses |= _fit(policy, work, progress)
     tensors |= policy.policy.tensors()
-    members, fits = _dynamics(recipe, data, work, progress)
+    members, fits = _dynamics(recipe, data, work, progress, device)
     losses |= fits
-    horizons = _horizons(recipe, data, members, progress)
+    horizons = moved(_horizons(recipe, data, members, progress), device)
     for member in range(recipe.cost.members):
         trainer = SequenceTrainer(horizons, recipe.cost, recipe.seed, member)
         losses |= _fit(trainer, work, progress)
@@ -140,20 +150,23 @@ def _networks(recipe: Recipe, data: Dataset, work: Path, progress: Progress) -> 
         cost=horizons,
         baselines=extra.section,
         losses=losses | extra.losses,
+        device=device,
     )
 
 
 def _dynamics(
-    recipe: Recipe, data: Dataset, work: Path, progress: Progress
+    recipe: Recipe, data: Dataset, work: Path, progress: Progress, device: torch.device
 ) -> tuple[list[Dynamics], dict[str, float]]:
     """The members of the process model, each first of one sample, then of many."""
     past = history(data, recipe)
     members: list[Dynamics] = []
     losses: dict[str, float] = {}
     for number in range(recipe.dynamics.members):
-        near = DynamicsTrainer(past, recipe.dynamics, recipe.seed, number)
+        near = DynamicsTrainer(past, recipe.dynamics, recipe.seed, number, device=device)
         losses |= _fit(near, work, progress)
-        far = DynamicsTrainer(past, recipe.dynamics, recipe.seed, number, begun=near.model)
+        far = DynamicsTrainer(
+            past, recipe.dynamics, recipe.seed, number, begun=near.model, device=device
+        )
         losses |= _fit(far, work, progress)
         members.append(far.model)
     return members, losses
@@ -191,6 +204,7 @@ def _with_held(
         trained.tensors,
         work=work,
         fit=lambda trainer: _fit(trainer, work, progress),
+        device=trained.device,
     )
     return replace(
         trained,
@@ -208,6 +222,7 @@ def _with_conformal(recipe: Recipe, data: TrainingData, parts: Parts, trained: T
         manifest_of(recipe, data, trained, {}),
         trained.tensors,
         trained.cost.recorded,
+        device=trained.device,
     )
     return replace(trained, conformal=section)
 

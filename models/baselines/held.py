@@ -12,6 +12,7 @@ cost that spans four decades does not see it, and leaves an offset.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,9 @@ from torch import nn
 from torch.nn import functional
 
 from models.baselines.scalar import CURVATURE_SHIFT
+from models.learning.devices import CPU, moved
 from models.learning.networks import Mlp, seeded
+from models.learning.optimizer import Adam
 from models.learning.scalar_picnn import ScalarPicnn
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class HeldPicnn(nn.Module):
         slope = out[:, :k].reshape(-1, n, self.n_cv)
         centre = torch.einsum("bij,bj->bi", slope, error) + out[:, k : k + n]
         lower = out.new_zeros(len(out), n, n)
-        rows, columns = torch.tril_indices(n, n)
+        rows, columns = torch.tril_indices(n, n, device=out.device)
         lower[:, rows, columns] = out[:, k + n :]
         diagonal = functional.softplus(lower.diagonal(dim1=1, dim2=2) + CURVATURE_SHIFT)
         return centre, lower.tril(-1) + torch.diag_embed(diagonal)
@@ -74,15 +77,29 @@ class HeldPicnn(nn.Module):
         return self.rest.tensors(prefix) | self.bowl.tensors(f"{prefix}.bowl")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Targets as tensors; inverse: (N, n_mv, n_mv) of the curvature, weight: (N,) of the states."""
+
+    features: Tensor
+    error: Tensor
+    moves: Tensor
+    wanted: Tensor
+    inverse: Tensor
+    weight: Tensor
+
+
 class HeldTrainer:
     """Regression of Newton steps: |Q^-1 (dc/da - wanted)|^2 / (|a|^2 + floor^2)."""
 
-    def __init__(self, targets: HeldTargets, recipe: HeldRecipe, seed: int) -> None:
+    def __init__(
+        self, targets: HeldTargets, recipe: HeldRecipe, seed: int, *, device: torch.device = CPU
+    ) -> None:
         self.name = "picnn-held"
         self.steps, self.learning_rate = recipe.steps, recipe.learning_rate
         self.generator = seeded(seed * 1000 + 500)
         self._batch = recipe.batch
-        self._features, self._error, self._moves, self._wanted, curvature = (
+        features, error, moves, wanted, curvature = (
             torch.as_tensor(column, dtype=torch.float32)
             for column in (
                 targets.features,
@@ -92,32 +109,38 @@ class HeldTrainer:
                 targets.curvature,
             )
         )
-        self._inverse = torch.linalg.inv(curvature)
-        size = self._moves.square().sum(dim=(1, 2)) + recipe.floor**2
-        self._weight = 1.0 / size
-        n_cv, n_mv = self._error.shape[1], self._moves.shape[2]
-        self.model = HeldPicnn(self._features.shape[1], n_cv, n_mv, recipe)
+        self._columns = moved(
+            _Columns(
+                features=features,
+                error=error,
+                moves=moves,
+                wanted=wanted,
+                inverse=torch.linalg.inv(curvature),
+                weight=1.0 / (moves.square().sum(dim=(1, 2)) + recipe.floor**2),
+            ),
+            device,
+        )
+        n_cv, n_mv = error.shape[1], moves.shape[2]
+        self.model = HeldPicnn(features.shape[1], n_cv, n_mv, recipe).to(device)
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.parameters())}
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
-        rows = torch.randint(len(self._features), (self._batch,), generator=self.generator)
-        loss = self.loss(rows)
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["model"].step()
-        return {"newton_step": loss.item()}
+        features = self._columns.features
+        rows = torch.randint(len(features), (self._batch,), generator=self.generator)
+        loss = self.loss(rows.to(features.device))
+        self.optimizers["model"].update(loss)
+        return {"newton_step": loss.detach()}
 
     def loss(self, rows: Tensor) -> Tensor:
         """Mean over both moves of each state."""
-        features, error = self._features[rows], self._error[rows]
+        columns = self._columns
+        features, error = columns.features[rows], columns.error[rows]
+        moves, wanted = columns.moves[rows], columns.wanted[rows]
         miss = torch.stack(
-            [
-                self.model.slope(features, error, self._moves[rows, i]) - self._wanted[rows, i]
-                for i in range(2)
-            ],
+            [self.model.slope(features, error, moves[:, i]) - wanted[:, i] for i in range(2)],
             dim=1,
         )
-        steps = torch.einsum("bij,bkj->bki", self._inverse[rows], miss)
-        return (steps.square().sum(dim=2).mean(dim=1) * self._weight[rows]).mean()
+        steps = torch.einsum("bij,bkj->bki", columns.inverse[rows], miss)
+        return (steps.square().sum(dim=2).mean(dim=1) * columns.weight[rows]).mean()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from models.bundle import Manifest
@@ -79,6 +80,7 @@ def train_held(
     *,
     work: Path,
     fit: Fit,
+    device: torch.device,
 ) -> tuple[HeldCost | None, dict[str, NDArray[np.float64]], dict[str, float]]:
     """Train the held-action PICNN on the sequence cost of `manifest` and `tensors`.
 
@@ -91,7 +93,7 @@ def train_held(
         work / "held-targets.safetensors",
         lambda: held_targets(data, recipe, held, manifest, tensors),
     )
-    trainer = HeldTrainer(targets, held, recipe.seed)
+    trainer = HeldTrainer(targets, held, recipe.seed, device=device)
     losses = fit(trainer)
     features = held_features(data, recipe, held)
     figures = held.model_dump(include=set(HeldCost.model_fields) - {"features"})

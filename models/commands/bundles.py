@@ -30,12 +30,16 @@ def train(
         typer.Option(help="Your own history, .parquet or .csv, instead of the environment's."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
+    device: Annotated[
+        str, typer.Option(help="Where networks learn: cpu, cuda or cuda:N. Same bits: cpu only.")
+    ] = "cpu",
 ) -> None:
     """Make the data, train policy and cost, and write a bundle.
 
     An interrupted run goes on where it was: give the same recipe, seed and --work again.
     """
     from models.data.checks import DataRefused  # noqa: PLC0415
+    from models.learning.devices import DeviceError, device_named  # noqa: PLC0415
     from models.learning.loop import Diverged  # noqa: PLC0415
     from models.recipe import RecipeError, load_recipe  # noqa: PLC0415
     from models.train import train as run  # noqa: PLC0415
@@ -46,9 +50,11 @@ def train(
             chosen = chosen.model_copy(update={"seed": seed})
         origin = "" if data is None else f"-{data.stem}"
         at = work or Path("work") / f"{chosen.name}{origin}-{chosen.seed}"
+        where = device_named(device)
+        to = out or at / "bundle"
         with ProgressBar() as bar:
-            manifest = run(chosen, at, out or at / "bundle", jobs=jobs, progress=bar, own_file=data)
-    except (RecipeError, Diverged) as error:
+            manifest = run(chosen, at, to, jobs=jobs, progress=bar, own_file=data, device=where)
+    except (RecipeError, Diverged, DeviceError) as error:
         say(str(error))
         raise typer.Exit(EXIT_CONFIGURATION) from error
     except DataRefused as error:
@@ -59,7 +65,7 @@ def train(
         raise typer.Exit(130) from interrupt
     for found in manifest.data_checks:
         say(f"data: {found.column}: {found.reason} ({found.figure}); {found.advice}")
-    Console().print(f"wrote {out or at / 'bundle'}: {manifest.name} {manifest.version}")
+    Console().print(f"wrote {to}: {manifest.name} {manifest.version}")
 
 
 def check_data(

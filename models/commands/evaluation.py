@@ -84,6 +84,62 @@ def evaluate(
         console.print(part)
 
 
+def assess(
+    *,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Directory of a bundle; default: the one that ships.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A history, .parquet or .csv, or dataset.safetensors of a work directory; "
+            "default: the recipe's data, made again."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="The bundle was trained by it; default: by its name.")
+    ] = None,
+    states: Annotated[int, typer.Option(min=1, help="Drawn for the correction.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    device: Annotated[str, typer.Option(help="Where: cpu, cuda or cuda:N.")] = "cpu",
+    jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
+    json: Annotated[Path | None, typer.Option(help="Where the result goes as well.")] = None,
+) -> None:
+    """Tell what a bundle makes of recorded data: prediction errors, policies, correction.
+
+    No plant is flown. Of the data it learned from only the held-out episodes are judged.
+    """
+    from models.bundle import BundleError, default_bundle, load_manifest  # noqa: PLC0415
+    from models.data.checks import DataRefused  # noqa: PLC0415
+    from models.evaluation.assessment import assess as run  # noqa: PLC0415
+    from models.evaluation.assessment import recorded  # noqa: PLC0415
+    from models.evaluation.assessment_tables import assessment_tables  # noqa: PLC0415
+    from models.evaluation.output import write_result  # noqa: PLC0415
+    from models.evaluation.pilot import EvaluationError  # noqa: PLC0415
+    from models.evaluation.plan import recipe_named  # noqa: PLC0415
+    from models.learning.devices import DeviceError, device_named  # noqa: PLC0415
+    from models.recipe import RecipeError  # noqa: PLC0415
+
+    at = bundle or default_bundle()
+    try:
+        where = device_named(device)
+        manifest = load_manifest(at)
+        chosen = recipe_named(recipe, manifest)
+        made = recorded(data, chosen, manifest, jobs=jobs)
+        found = run(at, made, chosen, states=states, seed=seed, device=where)
+    except (EvaluationError, RecipeError, DeviceError) as error:
+        say(str(error))
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    except (BundleError, DataRefused) as error:
+        say(str(error))
+        raise typer.Exit(EXIT_ARTEFACT) from error
+    if json is not None:
+        write_result(json, found)
+    console = Console(width=max(Console().width, 100))
+    for part in assessment_tables(found):
+        console.print(part)
+
+
 def report(
     *,
     json: Annotated[

@@ -82,13 +82,18 @@ def manifests_of(plan: Plan) -> dict[Path, Manifest]:
 
 
 def recipe_of(plan: Plan, manifest: Manifest) -> Recipe:
+    """The recipe of the plan, see `recipe_named`."""
+    return recipe_named(plan.recipe, manifest)
+
+
+def recipe_named(name: str | None, manifest: Manifest) -> Recipe:
     """The recipe named, or the shipped one that the bundle is called by."""
-    if plan.recipe is None and manifest.name not in shipped_recipes():
+    if name is None and manifest.name not in shipped_recipes():
         raise EvaluationError(
             f"bundle {manifest.name}: no recipe of this name ships; give --recipe with the one it "
             "was trained by"
         )
-    return load_recipe(plan.recipe or manifest.name)
+    return load_recipe(name or manifest.name)
 
 
 def common_setting(plan: Plan, recipe: Recipe, manifests: dict[Path, Manifest]) -> Setting:

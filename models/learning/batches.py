@@ -52,25 +52,31 @@ class PolicyData:
 
     def draw(self, batch: int, generator: torch.Generator) -> Tensor:
         """Rows of one batch, with replacement."""
-        return self.rows[torch.randint(len(self.rows), (batch,), generator=generator)]
+        drawn = torch.randint(len(self.rows), (batch,), generator=generator)
+        return self.rows.index_select(0, drawn.to(self.rows.device))
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(s, a, r, s')."""
-        after = self.features[rows + self.stride]
-        return self.features[rows], self.actions[rows], self.rewards[rows], after
+        """(s, a, r, s'), copies."""
+        s, a, r = (
+            column.index_select(0, rows) for column in (self.features, self.actions, self.rewards)
+        )
+        return s, a, r, self.features.index_select(0, rows + self.stride)
 
     def relabelled(
-        self, rows: Tensor, generator: torch.Generator
+        self, rows: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(s, a, r, s') under setpoints drawn anew, see `models.learning.hindsight`."""
-        s, a, _, after = self.batch(rows)
-        setpoint = self.hindsight.setpoints(rows, generator)
-        return (
-            self.hindsight.features(s, rows, setpoint),
-            a,
-            self.hindsight.rewards(rows, setpoint),
-            self.hindsight.features(after, rows + self.stride, setpoint),
-        )
+        """(s, a, r, s'), the first `count` under setpoints drawn anew, the others as recorded.
+
+        See `models.learning.hindsight`.
+        """
+        s, a, r, after = self.batch(rows)
+        if count > 0:
+            some = rows[:count]
+            setpoint = self.hindsight.setpoints(some, generator)
+            self.hindsight.see(s[:count], some, setpoint)
+            self.hindsight.see(after[:count], some + self.stride, setpoint)
+            r[:count] = self.hindsight.rewards(some, setpoint)
+        return s, a, r, after
 
 
 def policy_data(data: Dataset, recipe: Recipe) -> PolicyData:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from models.learning.networks import Policy, seeded
+from models.learning.optimizer import Adam
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.learning.batches import PolicyData
     from models.recipe import PolicyRecipe
 
@@ -26,14 +27,13 @@ class BcTrainer:
         self._data, self._batch = data, recipe.batch
         n_features, n_mv = data.features.shape[1], data.actions.shape[1]
         self.policy = Policy(n_features, n_mv, width=recipe.width, layers=recipe.layers)
+        self.policy.to(data.features.device)
         self.modules = {"policy": self.policy}
-        self.optimizers = {"policy": torch.optim.Adam(self.policy.parameters())}
+        self.optimizers = {"policy": Adam(self.policy.parameters())}
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = self._data.draw(self._batch, self.generator)
         loss = (self.policy(self._data.features[rows]) - self._data.actions[rows]).square().mean()
-        self.optimizers["policy"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["policy"].step()
-        return {"policy": loss.item()}
+        self.optimizers["policy"].update(loss)
+        return {"policy": loss.detach()}

@@ -9,15 +9,18 @@ import numpy as np
 from models.bundle import Conformal, DataCheck, rounded
 from models.bundle.conformal import finite_sample_quantile
 from models.data.transitions import sequence_targets, value_matrix
+from models.learning.devices import CPU
+from models.learning.reference import Reference
 from models.online.features import FeatureMap
 from models.online.sequence import SequenceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
-    from models.bundle import Manifest
+    from models.bundle import Feature, Manifest
     from models.data.dataset import Dataset
     from models.recipe import Recipe
 
@@ -30,17 +33,22 @@ def calibrate(
     manifest: Manifest,
     tensors: Mapping[str, F64],
     learned: F64,
+    *,
+    device: torch.device = CPU,
 ) -> Conformal | None:
     """Bands and novelty from the held-out episodes, features computed as on line.
 
     manifest, tensors: the trained cost. learned: (K, n) features it was trained on, which give
     covariance and centres. None where there are no held-out episodes, or too few at a horizon.
+    device: where the predictions are made; on the CPU by the runtime itself, scan by scan.
     """
     rule = recipe.conformal
     if rule is None or held_out is None:
         return None
     features = online_features(held_out, manifest)
-    misses = episode_misses(held_out, recipe, manifest, tensors, features, within=rule.within)
+    misses = episode_misses(
+        held_out, recipe, manifest, tensors, features, within=rule.within, device=device
+    )
     bands = np.array(
         [
             [finite_sample_quantile(cv[np.isfinite(cv)], rule.level) for cv in block]
@@ -76,31 +84,52 @@ def episode_misses(
     features: F64,
     *,
     within: float,
+    device: torch.device = CPU,
 ) -> F64:
     """Score (n_episodes, n_blocks, n_cv) [CV units] of each episode; NaN where it ends too early.
 
     The quantile `within` of |change - predicted change| over the episode's scans. features: (M, n).
     """
-    model = SequenceModel(manifest, tensors)
     targets = sequence_targets(data, recipe)
-    miss = np.empty_like(targets.change)
-    for k, row in enumerate(targets.rows):
-        seen = model.response(features[row])
-        predicted = seen.free + np.tensordot(seen.gains, targets.moves[k], axes=2)
-        miss[k] = np.abs(targets.change[k] * model.scale - predicted)
+    predicted = predictions(manifest, tensors, features[targets.rows], targets.moves, device)
+    miss = np.abs(targets.change * np.array([cv.scale for cv in manifest.cvs]) - predicted)
     number = data.episode[targets.rows]
-    scores = np.full((len(data.episodes()), model.n_blocks, model.n_cv), np.nan)
+    scores = np.full((len(data.episodes()), *miss.shape[1:]), np.nan)
     for i, (begin, _) in enumerate(data.episodes()):
-        for block in range(model.n_blocks):
+        for block in range(miss.shape[1]):
             judged = miss[(number == data.episode[begin]) & (targets.reach > block), block]
             if len(judged):
                 scores[i, block] = np.quantile(judged, within, axis=0, method="higher")
     return scores
 
 
-def online_features(data: Dataset, manifest: Manifest) -> F64:
-    """Features (M, n) of the cost as the runtime computes them: filters started from the tags."""
-    feature_map, seen = FeatureMap(manifest.cost.features, manifest), value_matrix(data)
+def predictions(
+    manifest: Manifest, tensors: Mapping[str, F64], features: F64, moves: F64, device: torch.device
+) -> F64:
+    """Predicted change (K, n_blocks, n_cv) [CV units] for features (K, n) and scaled moves.
+
+    moves: (K, n_blocks, n_mv). On the CPU by the runtime itself, state by state; elsewhere many
+    at once by the reference, which tests hold against it.
+    """
+    if device.type == "cpu":
+        model = SequenceModel(manifest, tensors)
+        found = np.empty((len(features), model.n_blocks, model.n_cv))
+        for k, row in enumerate(features):
+            seen = model.response(row)
+            found[k] = seen.free + np.tensordot(seen.gains, moves[k], axes=2)
+        return found
+    return Reference(manifest, tensors, device).changes(features, moves)
+
+
+def online_features(
+    data: Dataset, manifest: Manifest, wanted: Sequence[Feature] | None = None
+) -> F64:
+    """Features (M, n) as the runtime computes them: filters started from the tags.
+
+    wanted: those of the cost if nothing else is asked for.
+    """
+    feature_map = FeatureMap(wanted or manifest.cost.features, manifest)
+    seen = value_matrix(data)
     filters = np.empty((len(seen), feature_map.n_filters))
     for row, now in enumerate(seen):
         elapsed = np.inf if data.starts_episode(row) else data.time_s[row] - data.time_s[row - 1]

@@ -20,7 +20,9 @@ import torch
 from torch import nn
 
 from models.data.transitions import filtered, value_matrix
+from models.learning.devices import CPU
 from models.learning.networks import Mlp, seeded
+from models.learning.optimizer import Adam
 from models.online.features import value_names
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class DynamicsTrainer:
         member: int,
         *,
         begun: Dynamics | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self.samples = 1 if begun is None else recipe.rollout
         self.name = f"dynamics-{member}" + ("" if begun is None else "-rollout")
@@ -132,24 +135,25 @@ class DynamicsTrainer:
         )
         self.generator = seeded(seed * 1000 + member)
         self._knee = recipe.loss_knee
-        self.model = Dynamics(past, recipe)
+        self.model = Dynamics(past, recipe).to(device)
         if begun is not None:
             self.model.load_state_dict(begun.state_dict())
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.net.parameters())}
-        self._rows = torch.as_tensor(past.starts(self.samples))
+        self.optimizers = {"model": Adam(self.model.net.parameters())}
+        self._rows = torch.as_tensor(past.starts(self.samples), device=device)
         self._state, self._filters, self._moves = (
-            torch.as_tensor(part, dtype=torch.float32)
+            torch.as_tensor(part, dtype=torch.float32, device=device)
             for part in (past.state, past.filters, past.moves)
         )
         rows = past.starts(self.samples)
         change = past.state[rows + self.samples] - past.state[rows]
-        self._unit = torch.as_tensor(np.maximum(change.std(axis=0), 1e-6), dtype=torch.float32)
+        unit = np.maximum(change.std(axis=0), 1e-6)
+        self._unit = torch.as_tensor(unit, dtype=torch.float32, device=device)
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         drawn = torch.randint(len(self._rows), (self._batch,), generator=self.generator)
-        rows = self._rows[drawn]
+        rows = self._rows[drawn.to(self._rows.device)]
         state, filters = self._state[rows], self._filters[rows]
         total = state.new_zeros(())
         for ahead in range(1, self.samples + 1):
@@ -157,8 +161,5 @@ class DynamicsTrainer:
             miss = (state - self._state[rows + ahead]) / self._unit
             total = total + ((miss.square() + self._knee**2).sqrt() - self._knee).mean()
         loss = total / self.samples
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.net.parameters(), 1.0)
-        self.optimizers["model"].step()
-        return {"change": loss.item()}
+        self.optimizers["model"].update(loss, largest_norm=1.0)
+        return {"change": loss.detach()}

@@ -41,8 +41,8 @@ class Hindsight:
 
     cv: Tensor
     last: Tensor
-    error_at: list[int]
-    error_cv: list[int]
+    error_at: Tensor
+    error_cv: Tensor
     error_scale: Tensor
     error_clip: Tensor
     unit: Tensor
@@ -63,8 +63,8 @@ class Hindsight:
         return cls(
             cv=_f32(data.cv),
             last=torch.as_tensor(last),
-            error_at=[i for i, _ in errors],
-            error_cv=[names.index(f.source) for _, f in errors],
+            error_at=torch.tensor([i for i, _ in errors], dtype=torch.int64),
+            error_cv=torch.tensor([names.index(f.source) for _, f in errors], dtype=torch.int64),
             error_scale=_f32([f.scale for _, f in errors]),
             error_clip=_f32([np.inf if f.clip is None else f.clip for _, f in errors]),
             unit=_f32([cv.scale for cv in recipe.cvs]),
@@ -75,24 +75,27 @@ class Hindsight:
 
     def setpoints(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Other setpoints (batch, n_cv) for the decisions at `rows`."""
-        draw, now = len(rows), self.cv[rows]
-        ahead = (self.last[rows] - rows) * torch.rand(draw, generator=generator) ** 2
-        reached = self.cv[rows + ahead.long()]
+        draw, now = len(rows), self.cv.index_select(0, rows)
+        device = now.device
+        ahead = (self.last[rows] - rows) * torch.rand(draw, generator=generator).to(device) ** 2
+        reached = self.cv.index_select(0, rows + ahead.long())
         low, high = _NEARBY
-        size = 10.0 ** (low + (high - low) * torch.rand(draw, 1, generator=generator))
-        nearby = now + torch.randn(now.shape, generator=generator) * size * self.unit
-        return torch.where(torch.rand(draw, 1, generator=generator) < _REACHED, reached, nearby)
+        size = 10.0 ** (low + (high - low) * torch.rand(draw, 1, generator=generator).to(device))
+        nearby = now + torch.randn(now.shape, generator=generator).to(device) * size * self.unit
+        which = torch.rand(draw, 1, generator=generator).to(device)
+        return torch.where(which < _REACHED, reached, nearby)
 
-    def features(self, recorded: Tensor, rows: Tensor, setpoint: Tensor) -> Tensor:
-        """The recorded features (batch, n) of `rows` under a setpoint (batch, n_cv)."""
-        error = (setpoint - self.cv[rows])[:, self.error_cv] / self.error_scale
-        changed = recorded.clone()
-        changed[:, self.error_at] = torch.clamp(error, -self.error_clip, self.error_clip)
-        return changed
+    def see(self, features: Tensor, rows: Tensor, setpoint: Tensor) -> None:
+        """Put the features (batch, n) of `rows` under a setpoint (batch, n_cv), in place."""
+        error = setpoint - self.cv.index_select(0, rows)
+        scaled = error.index_select(1, self.error_cv) / self.error_scale
+        clipped = torch.clamp(scaled, -self.error_clip, self.error_clip)
+        features.index_copy_(1, self.error_at, clipped)
 
     def rewards(self, rows: Tensor, setpoint: Tensor) -> Tensor:
         """Discounted reward (batch, 1) of the decisions at `rows` under a setpoint."""
-        coming = self.cv[rows[:, None] + torch.arange(1, len(self.gain) + 1)]
+        ahead = torch.arange(1, len(self.gain) + 1, device=rows.device)
+        coming = self.cv[rows[:, None] + ahead]
         cost = ((setpoint[:, None] - coming).square() * self.weight).sum(dim=-1)
         return (cost**self.power) @ self.gain[:, None]
 

@@ -166,26 +166,27 @@ class Imagination:
     def _rollout(
         self, state: F64, filters: F64, plan: F64, disturbance: F64
     ) -> tuple[F64, F64, Flags]:
-        at = [_f32(state)] * len(self._members)
-        memory = [_f32(filters)] * len(self._members)
+        device = self._members[0].offset.device
+        at = [_f32(state, device)] * len(self._members)
+        memory = [_f32(filters, device)] * len(self._members)
         push = np.zeros_like(state)
         push[:, : disturbance.shape[1]] = disturbance
         valid = np.ones(len(state), dtype=np.bool_)
         rows: list[tuple[F64, F64, Flags]] = []
         for block, length in enumerate(self._blocks):
-            moves = _f32(plan[:, block])
+            moves = _f32(plan[:, block], device)
             for _ in range(length):
                 stepped = [
                     member(y, x, moves)
                     for member, y, x in zip(self._members, at, memory, strict=True)
                 ]
-                at = [y + _f32(push) for y, _ in stepped]
+                at = [y + _f32(push, device) for y, _ in stepped]
                 memory = [x for _, x in stepped]
                 push = push * self._keep
-                each = torch.stack(at).double().numpy()
+                each = torch.stack(at).double().cpu().numpy()
                 mean = each.mean(axis=0)
                 valid &= self._believed(each, mean)
-            rows.append((mean - state, memory[0].double().numpy(), valid.copy()))
+            rows.append((mean - state, memory[0].double().cpu().numpy(), valid.copy()))
         change, filtered, believed = (np.stack(c, axis=1) for c in zip(*rows, strict=True))
         return np.nan_to_num(change), np.nan_to_num(filtered), believed
 
@@ -198,5 +199,5 @@ class Imagination:
         return both
 
 
-def _f32(array: F64) -> torch.Tensor:
-    return torch.as_tensor(array, dtype=torch.float32)
+def _f32(array: F64, device: torch.device) -> torch.Tensor:
+    return torch.as_tensor(array, dtype=torch.float32, device=device)

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from models.learning.networks import Mlp, Policy, seeded
+from models.learning.optimizer import Adam, one_vector
+from models.learning.passes import Passes, Scratch, tanh_backward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,63 +48,53 @@ class IqlTrainer:
         self.targets = [
             copy.deepcopy(critic).requires_grad_(requires_grad=False) for critic in self.critics
         ]
+        for net in (self.policy, self.value, *self.critics, *self.targets):
+            net.to(data.features.device)
         self.modules = {
             "policy": self.policy,
             "value": self.value,
             **{f"critic{i}": critic for i, critic in enumerate(self.critics)},
             **{f"target{i}": target for i, target in enumerate(self.targets)},
         }
-        both = [p for critic in self.critics for p in critic.parameters()]
-        self.optimizers = {
-            "policy": torch.optim.Adam(self.policy.parameters()),
-            "value": torch.optim.Adam(self.value.parameters()),
-            "critics": torch.optim.Adam(both),
+        learned = {"policy": self.policy.net, "value": self.value}
+        learned |= {f"critic{i}": critic for i, critic in enumerate(self.critics)}
+        self.optimizers = {name: Adam(net.parameters()) for name, net in learned.items()}
+        self._slow = [one_vector(target.parameters()) for target in self.targets]
+        scratch = Scratch(self.value, recipe.batch)
+        self._learned = {
+            name: Passes(net, scratch, self.optimizers[name]) for name, net in learned.items()
         }
-
-    def step(self) -> dict[str, float]:
-        """One update of value, critics and policy on one batch."""
-        data, recipe = self._data, self._recipe
-        s, a, r, after = self._batch()
-        pair = torch.cat((s, a), dim=1)
-        with torch.no_grad():
-            best = torch.minimum(self.targets[0](pair), self.targets[1](pair))
-            goal = r + data.discount * self.value(after)
-        gap = best - self.value(s)
-        tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
-        value_loss = (tau * gap.square()).mean()
-        self._update("value", value_loss)
-        critic_loss = sum((critic(pair) - goal).square().mean() for critic in self.critics)
-        assert isinstance(critic_loss, torch.Tensor)  # noqa: S101  # two critics, never 0
-        self._update("critics", critic_loss)
-        weight = torch.exp(recipe.temperature * gap.detach()).clamp(max=recipe.weight_limit)
-        policy_loss = (weight * (self.policy(s) - a).square()).mean()
-        self._update("policy", policy_loss)
-        self._follow()
-        return {
-            "value": value_loss.item(),
-            "critics": critic_loss.item(),
-            "policy": policy_loss.item(),
-        }
-
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(s, a, r, s'): a share under other setpoints, the rest as recorded."""
-        data, recipe = self._data, self._recipe
-        rows = data.draw(recipe.batch, self.generator)
-        count = round(recipe.relabel * recipe.batch)
-        if count == 0:
-            return data.batch(rows)
-        parts = data.relabelled(rows[:count], self.generator), data.batch(rows[count:])
-        s, a, r, after = (torch.cat(pair) for pair in zip(*parts, strict=True))
-        return s, a, r, after
-
-    def _update(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers[name].step()
+        self._targets = [Passes(target, scratch) for target in self.targets]
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Polyak step of the slow critics."""
-        for critic, target in zip(self.critics, self.targets, strict=True):
-            for new, old in zip(critic.parameters(), target.parameters(), strict=True):
-                old.lerp_(new, self._recipe.target_rate)
+    def step(self) -> dict[str, Tensor]:
+        """One update of value, critics and policy on one batch; slopes as autograd gives them."""
+        data, recipe = self._data, self._recipe
+        rows = data.draw(recipe.batch, self.generator)
+        relabelled = round(recipe.relabel * recipe.batch)
+        s, a, r, after = data.relabelled(rows, relabelled, self.generator)
+        pair = torch.cat((s, a), dim=1)
+        best = torch.minimum(*(target.forward(pair) for target in self._targets))
+        goal = r + data.discount * self._learned["value"].forward(after)
+        gap = best - self._learned["value"].forward(s)
+        tau = torch.where(gap < 0, 1.0 - recipe.expectile, recipe.expectile)
+        self._learned["value"].descend(s, -(tau / len(s) * (2.0 * gap)))
+        losses = {"value": (tau * gap.square()).mean()}
+        misses = [self._learn_critic(i, pair, goal) for i in range(len(self.critics))]
+        losses["critics"] = misses[0] + misses[1]
+        weight = torch.exp(recipe.temperature * gap).clamp(max=recipe.weight_limit)
+        action = torch.tanh(self._learned["policy"].forward(s))
+        miss = action - a
+        self._learned["policy"].descend(
+            s, tanh_backward(weight / miss.numel() * (2.0 * miss), action)
+        )
+        losses["policy"] = (weight * miss.square()).mean()
+        return losses
+
+    def _learn_critic(self, i: int, pair: Tensor, goal: Tensor) -> Tensor:
+        """One update of a critic and a Polyak step of its slow copy; returns its loss."""
+        name = f"critic{i}"
+        miss = self._learned[name].forward(pair) - goal
+        self._learned[name].descend(pair, (2.0 * miss) / len(miss))
+        self._slow[i].lerp_(self.optimizers[name].vector, self._recipe.target_rate)
+        return miss.square().mean()

@@ -7,11 +7,14 @@ was not interrupted: weights, optimiser state and the generator of the batches a
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from models.recipe import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +22,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from models.learning.optimizer import Adam
+
 CHECKPOINT_EVERY = 500
+READ_EVERY = 50
+"""Steps between two looks at the losses."""
+
+_AVERAGED = 200
 
 
 class Trainer(Protocol):
-    """One algorithm in training: its networks, optimisers, batches and one step."""
+    """One algorithm in training: its networks, optimiser, batches and one step."""
 
     name: str
     steps: int
@@ -36,12 +45,12 @@ class Trainer(Protocol):
         ...
 
     @property
-    def optimizers(self) -> Mapping[str, torch.optim.Adam]:
+    def optimizers(self) -> Mapping[str, Adam]:
         """One learning rate for all."""
         ...
 
-    def step(self) -> dict[str, float]:
-        """Draw a batch, make one update, return the losses."""
+    def step(self) -> dict[str, Tensor]:
+        """Draw a batch, make one update, return the losses, which nobody waits for."""
         ...
 
 
@@ -68,26 +77,43 @@ def run(
 ) -> dict[str, float]:
     """Train to the end, from `checkpoint` if there is one; return the mean of the last losses.
 
-    `advance(steps_done, losses)` is called now and then. Raises Diverged.
+    `advance(steps_done, losses)` is called now and then. Raises Diverged, and RecipeError for a
+    checkpoint that another version has written.
     """
     done = _restore(trainer, checkpoint) if checkpoint.exists() else 0
     recent: dict[str, list[float]] = {}
+    unread: list[dict[str, Tensor]] = []
     advance(done, {})
     for i in range(done, trainer.steps):
         rate = one_cycle(i, trainer.steps, trainer.learning_rate)
         for optimizer in trainer.optimizers.values():
-            optimizer.param_groups[0]["lr"] = rate
-        losses = trainer.step()
-        for key, value in losses.items():
-            if value != value or abs(value) == float("inf"):  # noqa: PLR0124  # NaN
-                raise Diverged(f"{trainer.name}: {key} is {value} at step {i}; lower learning_rate")
-            recent.setdefault(key, []).append(value)
-        last = i + 1 == trainer.steps
-        if (i + 1) % every == 0 or last:
-            _save(trainer, checkpoint, i + 1)
-        if (i + 1) % 50 == 0 or last:
-            advance(i + 1, losses)
-    return {key: sum(values[-200:]) / len(values[-200:]) for key, values in recent.items()}
+            optimizer.rate = rate
+        unread.append(trainer.step())
+        last, save = i + 1 == trainer.steps, (i + 1) % every == 0
+        if last or save or (i + 1) % READ_EVERY == 0:
+            losses = _read(trainer.name, unread, i + 1)
+            unread = []
+            for key, values in losses.items():
+                recent[key] = [*recent.get(key, []), *values][-_AVERAGED:]
+            if last or save:
+                _save(trainer, checkpoint, i + 1)
+            if last or (i + 1) % READ_EVERY == 0:
+                advance(i + 1, {key: values[-1] for key, values in losses.items()})
+    return {key: sum(values) / len(values) for key, values in recent.items()}
+
+
+def _read(name: str, unread: list[dict[str, Tensor]], done: int) -> dict[str, list[float]]:
+    """The losses of the last steps by key, in one read: each would make the device wait.
+
+    Raises Diverged.
+    """
+    keys = list(unread[0])
+    table = torch.stack([losses[key] for losses in unread for key in keys]).tolist()
+    for at, value in enumerate(table):
+        if not math.isfinite(value):
+            step, key = done - len(unread) + at // len(keys), keys[at % len(keys)]
+            raise Diverged(f"{name}: {key} is {value} at step {step}; lower learning_rate")
+    return {key: table[at :: len(keys)] for at, key in enumerate(keys)}
 
 
 def _state(trainer: Trainer) -> dict[str, Tensor]:
@@ -95,9 +121,8 @@ def _state(trainer: Trainer) -> dict[str, Tensor]:
     for name, module in trainer.modules.items():
         tensors |= {f"module.{name}.{k}": v for k, v in module.state_dict().items()}
     for name, optimizer in trainer.optimizers.items():
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{name}.{index}.{k}": v for k, v in state.items()}
-    return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+        tensors |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state().items()}
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _save(trainer: Trainer, checkpoint: Path, done: int) -> None:
@@ -111,19 +136,19 @@ def _restore(trainer: Trainer, checkpoint: Path) -> int:
     with safe_open(checkpoint, framework="pt") as file:
         done = int(json.loads(file.metadata()["progress"])["done"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    names = {f"optimizer.{name}.mean" for name in trainer.optimizers}
+    if not names <= tensors.keys():
+        raise RecipeError(
+            f"{checkpoint}: was written by another version of trimtab; delete it, and this part "
+            "of the training begins again"
+        )
     trainer.generator.set_state(tensors["generator"])
     for name, module in trainer.modules.items():
-        start = f"module.{name}."
-        module.load_state_dict(
-            {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-        )
+        module.load_state_dict(_under(f"module.{name}.", tensors))
     for name, optimizer in trainer.optimizers.items():
-        start = f"optimizer.{name}."
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith(start):
-                index, field = key.removeprefix(start).split(".")
-                state.setdefault(int(index), {})[field] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        optimizer.restore(_under(f"optimizer.{name}.", tensors))
     return done
+
+
+def _under(start: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -24,6 +24,11 @@ class Mlp(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.last = nn.Linear(sizes[-1], n_out)
 
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """All layers, from the input on."""
+        return [*self.hidden, self.last]  # type: ignore[list-item]
+
     def forward(self, x: Tensor) -> Tensor:
         """Output for a batch of inputs."""
         for layer in self.hidden:
@@ -34,8 +39,7 @@ class Mlp(nn.Module):
     def tensors(self, prefix: str) -> dict[str, NDArray[np.float64]]:
         """Weights under the names that `models.online.forward.mlp_from` reads."""
         named: dict[str, NDArray[np.float64]] = {}
-        for i, layer in enumerate((*self.hidden, self.last)):
-            assert isinstance(layer, nn.Linear)  # noqa: S101  # narrows for the type checker
+        for i, layer in enumerate(self.linears):
             named[f"{prefix}.{i}.weight"] = as_array(layer.weight)
             named[f"{prefix}.{i}.bias"] = as_array(layer.bias)
         return named
@@ -58,8 +62,8 @@ class Policy(nn.Module):
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:
-    """Detached float64 copy."""
-    array: NDArray[np.float64] = tensor.detach().to(dtype=torch.float64).numpy().copy()
+    """Detached float64 copy, on the CPU."""
+    array: NDArray[np.float64] = tensor.detach().to("cpu", torch.float64).numpy().copy()
     return array
 
 

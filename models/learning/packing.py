@@ -28,8 +28,10 @@ from models.bundle import (
 from models.bundle.card import model_card
 from models.data.envelope import envelope
 from models.learning.calibration import without_section
+from models.learning.devices import device_words
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from models.bundle import Conformal
@@ -44,7 +46,7 @@ MAX_GAP_SAMPLES = 12.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """The networks of one run and their last losses."""
+    """The networks of one run, their last losses, and where they learned."""
 
     tensors: dict[str, NDArray[np.float64]]
     baseline_tensors: dict[str, NDArray[np.float64]]
@@ -52,6 +54,7 @@ class Trained:
     cost: SequenceData
     baselines: Baselines
     losses: dict[str, float]
+    device: torch.device
     conformal: Conformal | None = None
 
 
@@ -124,6 +127,8 @@ def manifest_of(
             "seed": recipe.seed,
             "torch": metadata.version("torch").split("+")[0],
             "python": platform.python_version(),
+            # The CPU is what is meant where nothing is said, and its bundles keep their bits.
+            **({} if trained.device.type == "cpu" else {"device": device_words(trained.device)}),
             **trained.losses,
         },
         files=files,

@@ -1,9 +1,9 @@
 """The runtime again, in PyTorch and float64, straight from the formulas and for many states.
 
-Nothing at run time uses this. Tests hold the NumPy runtime against it: networks from the
-same weights, the cost as `models.online.sequence` states it, gradients by autograd, and the
-minimiser by another algorithm, a primal-dual interior-point method (Nocedal & Wright 2006,
-chapter 19).
+Nothing at run time uses this. `models.evaluation.assessment` asks it about whole datasets, on a
+GPU if there is one, and tests hold the NumPy runtime against it: networks from the same weights,
+the cost as `models.online.sequence` states it, gradients by autograd, and the minimiser by
+another algorithm, a primal-dual interior-point method (Nocedal & Wright 2006, chapter 19).
 """
 
 from __future__ import annotations
@@ -11,19 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from models.bundle import Manifest, horizon_ends, load_manifest, load_weights
+from models.learning.devices import CPU
 from models.online.sequence import FACTOR_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    F64 = NDArray[np.float64]
+
+# States at a time: what they need is far less than the memory of a small GPU.
+_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +80,30 @@ class _Point:
 class Reference:
     """Policy, cost and minimiser of a bundle."""
 
-    def __init__(self, manifest: Manifest, tensors: Mapping[str, NDArray[np.float64]]) -> None:
-        self.manifest = manifest
-        self._tensors = {name: torch.as_tensor(value) for name, value in tensors.items()}
-        self._scale = torch.tensor([cv.scale for cv in manifest.cvs], dtype=torch.float64)
+    def __init__(
+        self,
+        manifest: Manifest,
+        tensors: Mapping[str, NDArray[np.float64]],
+        device: torch.device = CPU,
+    ) -> None:
+        self.manifest, self.device = manifest, device
+        self._tensors = {name: self.tensor(value) for name, value in tensors.items()}
+        self._scale = self.tensor([cv.scale for cv in manifest.cvs])
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, device: torch.device = CPU) -> Self:
         """Read a bundle; raises BundleError."""
-        return cls(load_manifest(directory), load_weights(directory))
+        return cls(load_manifest(directory), load_weights(directory), device)
 
-    def policy(self, features: Tensor) -> Tensor:
-        """Scaled increments (B, n_mv)."""
-        return torch.tanh(self._mlp("policy.net", features, self.manifest.policy.layers))
+    def tensor(self, values: object) -> Tensor:
+        """Values as float64 where the networks are."""
+        return torch.as_tensor(values, dtype=torch.float64, device=self.device)
+
+    def policy(
+        self, features: Tensor, prefix: str = "policy.net", layers: int | None = None
+    ) -> Tensor:
+        """Scaled increments (B, n_mv); of another policy among the tensors by its prefix."""
+        return torch.tanh(self._mlp(prefix, features, layers or self.manifest.policy.layers))
 
     def predicted(self, features: Tensor, moves: Tensor, disturbance: Tensor) -> Tensor:
         """Change of the CVs (B, n_blocks, n_cv) [CV units] for moves (B, n_blocks, n_mv).
@@ -98,12 +115,24 @@ class Reference:
         parts = [self._member(m, features, moves, scaled) for m in members]
         return torch.stack(parts).mean(dim=0) * self._scale
 
+    @torch.no_grad()
+    def changes(self, features: F64, moves: F64) -> F64:
+        """`predicted` without disturbance for many states, some at a time, as an array."""
+        parts = []
+        for begin in range(0, max(len(features), 1), _ROWS):
+            seen = self.tensor(features[begin : begin + _ROWS])
+            still = seen.new_zeros(len(seen), len(self.manifest.cvs))
+            some = self.predicted(seen, self.tensor(moves[begin : begin + _ROWS]), still)
+            parts.append(some.cpu().numpy())
+        found: F64 = np.concatenate(parts)
+        return found
+
     def cost(self, scans: Scans, moves: Tensor, *, ceilings: bool = True) -> Tensor:
         """c(s, U) (B,), term by term."""
         cost = self.manifest.cost
         change = self.predicted(scans.features, moves, scans.disturbance) + scans.bias
-        horizon = torch.tensor(cost.horizon_weights, dtype=torch.float64)
-        weight = torch.tensor([cv.weight for cv in self.manifest.cvs], dtype=torch.float64)
+        horizon = self.tensor(cost.horizon_weights)
+        weight = self.tensor([cv.weight for cv in self.manifest.cvs])
         miss = (scans.error[:, None] - change).square() @ weight
         total = miss @ horizon
         for i, cv in enumerate(self.manifest.cvs):
@@ -203,7 +232,7 @@ class Reference:
         """Predicted value less ceiling (B, n_ceilings), blocks by capped CVs."""
         change = self.predicted(scans.features, moves, scans.disturbance) + scans.bias
         capped = [i for i, cv in enumerate(self.manifest.cvs) if cv.safe_high is not None]
-        tops = torch.tensor([self.manifest.cvs[i].safe_high for i in capped], dtype=torch.float64)
+        tops = self.tensor([self.manifest.cvs[i].safe_high for i in capped])
         near = change[:, : self.manifest.cost.ceiling_blocks][..., capped]
         return (scans.now[:, None, capped] + near - tops).flatten(1)
 
@@ -235,8 +264,8 @@ class Reference:
         shape = (-1, n_blocks, n_cv)
         response = torch.einsum("hcju,bju->bhcu", gains, moves)
         factor = functional.softplus(factor + FACTOR_SHIFT).reshape(response.shape)
-        left = cost.disturbance_keep ** torch.arange(sum(cost.blocks), dtype=torch.float64)
-        counted = torch.cumsum(left, 0)[torch.tensor(horizon_ends(cost.blocks)) - 1]
+        left = [cost.disturbance_keep**i for i in range(sum(cost.blocks))]
+        counted = self.tensor([sum(left[:end]) for end in horizon_ends(cost.blocks)])
         grown = (rate.reshape(*shape, n_cv) @ disturbance[:, None, :, None]).squeeze(-1)
         return change.reshape(shape) + (response * factor).sum(-1) + counted[:, None] * grown
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.learning.networks import as_array, seeded
+from models.learning.optimizer import Adam
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,16 +112,14 @@ class ScalarTrainer:
         self._unit = data.cost_ahead[data.rows].mean()
         self.model = ScalarPicnn(
             data.features.shape[1], data.actions.shape[1], width=recipe.width, layers=recipe.layers
-        )
+        ).to(data.features.device)
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.parameters())}
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         rows = self._data.draw(self._batch, self.generator)
         cost = self.model(self._data.features[rows], self._data.actions[rows])
         loss = (cost - self._data.cost_ahead[rows] / self._unit).square().mean()
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["model"].step()
-        return {"cost": loss.item()}
+        self.optimizers["model"].update(loss)
+        return {"cost": loss.detach()}

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from models.bundle import horizon_ends
 from models.learning.networks import Mlp, as_array, seeded
+from models.learning.optimizer import Adam
 from models.online.sequence import FACTOR_SHIFT, lasting
 
 if TYPE_CHECKING:
@@ -130,15 +131,16 @@ class SequenceTrainer:
                 layers=recipe.layers,
                 keep=data.keep,
             )
-        )
+        ).to(data.features.device)
         self.modules = {"model": self.model}
-        self.optimizers = {"model": torch.optim.Adam(self.model.parameters())}
+        self.optimizers = {"model": Adam(self.model.parameters())}
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, Tensor]:
         """One update on one batch."""
         data = self._data
         rows = torch.randint(len(data.features), (self._batch,), generator=self.generator)
         noise = torch.randn(self._batch, len(data.noise_change), generator=self.generator)
+        rows, noise = rows.to(data.features.device), noise.to(data.features.device)
         free, factors, rates = self.model.parts(data.features[rows] + noise @ data.noise_features)
         moves, disturbance = data.moves[rows], data.disturbance[rows]
         predicted = free + self.model.effect(factors, rates, moves, disturbance)
@@ -153,10 +155,8 @@ class SequenceTrainer:
         twin = data.twin_change[rows] - data.change[rows]
         unit = data.twin_spread[data.probe[rows]]
         sensitivity = self._loss((differs - twin) / unit, data.mask[rows])
-        self.optimizers["model"].zero_grad()
-        torch.autograd.backward(change + self._sensitivity * sensitivity)
-        self.optimizers["model"].step()
-        return {"change": change.item(), "sensitivity": sensitivity.item()}
+        self.optimizers["model"].update(change + self._sensitivity * sensitivity)
+        return {"change": change.detach(), "sensitivity": sensitivity.detach()}
 
     def _loss(self, miss: Tensor, mask: Tensor) -> Tensor:
         knee = self._knee

@@ -48,6 +48,24 @@ def test_a_work_directory_belongs_to_one_recipe(trained, small_recipe, silent):
         train(other, at / "work", at / "out", jobs=1, progress=silent)
 
 
+def test_the_manifest_of_the_processor_says_nothing_of_a_device(trained):
+    _, manifest = trained
+    assert "device" not in manifest.training
+
+
+def test_a_work_directory_belongs_to_one_kind_of_device(trained, small_recipe, silent):
+    at, _ = trained
+    with pytest.raises(RecipeError, match="another device"):
+        train(
+            small_recipe,
+            at / "work",
+            at / "out",
+            jobs=1,
+            progress=silent,
+            device=torch.device("meta"),
+        )
+
+
 def test_behaviour_cloning_trains_by_one_word_of_the_recipe(small_recipe, silent, tmp_path):
     policy = small_recipe.policy.model_copy(update={"algorithm": "bc"})
     recipe = small_recipe.model_copy(update={"policy": policy})

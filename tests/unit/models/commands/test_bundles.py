@@ -19,6 +19,14 @@ def test_the_command_says_what_is_wrong_and_exits_2(tmp_path):
     assert "no such recipe" in result.output
 
 
+def test_a_device_that_is_unknown_stops_the_training_before_any_work(tmp_path):
+    work = tmp_path / "work"
+    result = CliRunner().invoke(app, ["train", "--device", "gpu", "--work", str(work)])
+    assert result.exit_code == 2
+    assert "--device gpu: unknown; give cpu, cuda or cuda:N" in " ".join(result.output.split())
+    assert not work.exists()
+
+
 def test_show_refuses_a_directory_without_a_bundle(tmp_path):
     result = CliRunner().invoke(app, ["show", str(tmp_path)])
     assert result.exit_code == 3

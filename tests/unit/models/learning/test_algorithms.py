@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from models.learning.batches import policy_data
 from models.learning.bc import BcTrainer
@@ -12,6 +13,7 @@ from models.learning.iql import IqlTrainer
 from models.learning.loop import Diverged, run
 from models.learning.scalar_picnn import ScalarTrainer
 from models.learning.sequence_picnn import SequenceTrainer
+from models.recipe import RecipeError
 
 ALGORITHMS = ("bc", "iql", "scalar", "dynamics", "rollout", "sequence")
 PARTS = {
@@ -90,9 +92,9 @@ def test_an_interrupted_run_ends_with_the_same_bits(name, make, tmp_path):
 def test_the_loss_falls(name, make, tmp_path):
     key = {"bc": "policy", "iql": "critics", "scalar": "cost"}.get(name, "change")
     trainer = make(name, **{"rollout_steps" if name == "rollout" else "steps": 400})
-    first = np.mean([trainer.step()[key] for _ in range(10)])
+    first = np.mean([float(trainer.step()[key]) for _ in range(10)])
     run(trainer, tmp_path / "c.safetensors")
-    last = np.mean([trainer.step()[key] for _ in range(10)])
+    last = np.mean([float(trainer.step()[key]) for _ in range(10)])
     assert last < 0.9 * first
 
 
@@ -103,8 +105,34 @@ def test_a_loss_that_is_not_finite_stops_the_run(name, make, tmp_path):
         next(
             iter(trainer.modules["policy" if name in {"bc", "iql"} else "model"].parameters())
         ).fill_(float("nan"))
-    with pytest.raises(Diverged, match="lower learning_rate"):
+    with pytest.raises(Diverged, match="at step 0; lower learning_rate"):
         run(trainer, tmp_path / "c.safetensors")
+
+
+def test_a_run_that_diverges_later_names_the_step_and_keeps_no_such_checkpoint(make, tmp_path):
+    trainer = make("bc", steps=60)
+    step, taken = trainer.step, 0
+
+    def spoiled():
+        nonlocal taken
+        taken += 1
+        return step() if taken <= 37 else {"policy": torch.tensor(float("inf"))}
+
+    trainer.step = spoiled
+    with pytest.raises(Diverged, match="policy is inf at step 37;"):
+        run(trainer, tmp_path / "c.safetensors", every=40)
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_a_checkpoint_of_another_version_is_refused(make, tmp_path):
+    at = tmp_path / "c.safetensors"
+    run(make("bc"), at)
+    with safe_open(at, framework="pt") as file:
+        notes, kept = file.metadata(), load_file(at)
+    renamed = {k.replace("policy.mean", "policy.0.exp_avg"): v for k, v in kept.items()}
+    save_file(renamed, at, metadata=notes)
+    with pytest.raises(RecipeError, match="another version of trimtab; delete it"):
+        run(make("bc"), at)
 
 
 @pytest.mark.parametrize("name", ["bc", "iql"])

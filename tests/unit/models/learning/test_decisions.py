@@ -44,8 +44,10 @@ def test_under_its_own_setpoint_a_decision_is_as_recorded(small_recipe, small_da
     own = torch.as_tensor(small_data.sp[rows.numpy()], dtype=torch.float32)
     s, _, reward, after = data.batch(rows)
     hindsight = data.hindsight
-    assert torch.allclose(hindsight.features(s, rows, own), s, atol=1e-4)
-    assert torch.allclose(hindsight.features(after, rows + data.stride, own), after, atol=1e-4)
+    for features, at in ((s, rows), (after, rows + data.stride)):
+        seen = features.clone()
+        hindsight.see(seen, at, own)
+        assert torch.allclose(seen, features, atol=1e-4)
     assert torch.allclose(hindsight.rewards(rows, own), reward, rtol=1e-3, atol=1e-4)
 
 
@@ -53,14 +55,25 @@ def test_drawn_setpoints_are_near_or_reached_and_change_errors_only(small_recipe
     data = policy_data(small_data, small_recipe)
     rows = data.rows[:2000]
     generator = torch.Generator().manual_seed(3)
-    s, action, reward, _ = data.relabelled(rows, generator)
-    errors = data.hindsight.error_at
+    s, action, reward, _ = data.relabelled(rows, len(rows), generator)
+    errors = data.hindsight.error_at.tolist()
     others = [i for i in range(s.shape[1]) if i not in errors]
     assert torch.equal(s[:, others], data.features[rows][:, others])
     assert torch.equal(action, data.actions[rows])
     assert not torch.equal(s[:, errors], data.features[rows][:, errors])
     assert torch.all(reward <= 0.0)
     assert reward.mean() > data.rewards[rows].mean(), "most lie nearer than the plant's own"
+
+
+def test_only_the_first_of_a_batch_are_relabelled(small_recipe, small_data):
+    data = policy_data(small_data, small_recipe)
+    rows = data.rows[:100]
+    some = data.relabelled(rows, 40, torch.Generator().manual_seed(3))
+    recorded = data.batch(rows)
+    for changed, kept in zip(some, recorded, strict=True):
+        assert torch.equal(changed[40:], kept[40:])
+    assert not torch.equal(some[0][:40], recorded[0][:40])
+    assert not torch.equal(some[2][:40], recorded[2][:40])
 
 
 def test_about_half_of_the_setpoints_are_reached_later_in_the_segment(small_recipe, small_data):
@@ -78,5 +91,5 @@ def test_about_half_of_the_setpoints_are_reached_later_in_the_segment(small_reci
 def test_iql_trains_with_any_share_of_other_setpoints(small_recipe, small_data, relabel):
     recipe = with_policy(small_recipe, relabel=relabel)
     trainer = IqlTrainer(policy_data(small_data, recipe), recipe.policy, 1)
-    losses = [trainer.step()["critics"] for _ in range(3)]
+    losses = [float(trainer.step()["critics"]) for _ in range(3)]
     assert np.all(np.isfinite(losses))
