@@ -19,6 +19,19 @@ from plant_sim.unit.tag_table import FOLDERS, TAGS
 from plant_sim.unit.tags import NAMESPACE, Kind, Tag
 
 
+class _Published(ua.DataValue):
+    """A data value that nothing changes once it is published.
+
+    asyncua clones every value for every item that watches it, which costs more than all the rest of
+    a tick; a plain value under fixed stamps is its own clone.
+    """
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Published":
+        return self
+
+
 @dataclass(slots=True)
 class _Node:
     """A tag's node, what it shows, and when its source last spoke."""
@@ -75,7 +88,7 @@ def _data_value(kind: Kind, value: Shown, source: datetime, server: datetime) ->
         status = getattr(ua.StatusCodes, value.quality.value)
         content = value.value
     variant = ua.Variant() if content is None else ua.Variant(content, VARIANT_TYPES[kind])
-    return ua.DataValue(
+    return _Published(
         Value=variant,
         StatusCode=ua.StatusCode(status),
         SourceTimestamp=source,
