@@ -8,6 +8,8 @@ from controller.core.types import Quality
 from controller.logs import logger
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from controller.journal.writer import Journal
     from controller.metrics import Metrics
     from controller.opcua.link import Link
@@ -31,6 +33,7 @@ class Housekeeping:
         self._reporter = reporter
         self._log = logger("housekeeping")
         self._failing = False
+        self._shown: dict[str, tuple[Quality, datetime | None]] = {}
 
     async def run(self, _point: GridPoint) -> None:
         """Do one pass; a coroutine because the scheduler runs coroutines on the event loop."""
@@ -44,6 +47,10 @@ class Housekeeping:
         connected = self._link.connected
         for tag, held in self._link.image().items():
             quality = judged.get(tag, held.quality) if connected else Quality.BAD
+            now = quality, held.source_time
+            if self._shown.get(tag) == now:  # most tags rest, and a label costs more than a look
+                continue
+            self._shown[tag] = now
             self._metrics.tag_quality.labels(tag).set(_LEVELS[quality])
             if held.source_time is not None:
                 stamp = held.source_time.timestamp()

@@ -49,6 +49,9 @@ def serve(
     disturbance: Disturbance = None,
     actuators: Actuators = None,
     paused: Annotated[bool | None, typer.Option(help="Start with plant time at rest")] = None,
+    units: Annotated[
+        int | None, typer.Option(help="Reactors; each at the next port, with the next seed")
+    ] = None,
     heartbeat_timeout: Annotated[
         float | None, typer.Option(help="Age of a heartbeat that sheds, wall seconds")
     ] = None,
@@ -58,7 +61,7 @@ def serve(
     trend: Annotated[str | None, typer.Option(help="CSV, a row every plant minute")] = None,
     ready_file: Annotated[str | None, typer.Option(help="Written when the server is up")] = None,
 ) -> None:
-    """Serve R101 over OPC UA until Ctrl-C."""
+    """Serve R101, or several of its kind, over OPC UA until Ctrl-C."""
     overrides: dict[str, dict[str, Any]] = {
         "server": {"host": host, "port": port},
         "simulation": {
@@ -71,6 +74,7 @@ def serve(
             "actuators": actuators,
             "paused": paused,
         },
+        "units": {"count": units},
         "handshake": {"heartbeat_timeout_s": heartbeat_timeout},
         "files": {"credentials": credentials, "trend": trend, "ready": ready_file},
     }

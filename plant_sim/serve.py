@@ -6,20 +6,24 @@ import json
 import os
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import sdnotify
 import structlog
 
 from plant_sim.errors import ConfigurationError
+from plant_sim.opcua.area import PlantArea
 from plant_sim.opcua.server import PlantServer
+from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import RoleUsers, load_users
-from plant_sim.settings import FileSettings, PlantSettings
+from plant_sim.settings import UINT32_MAX, FileSettings, PlantSettings
 from plant_sim.trend import TrendFile, may_begin
 from plant_sim.unit.handshake import Handshake, ShedOption
 from plant_sim.unit.reactor_unit import ReactorUnit
 
 WATCHDOG_PERIOD_S = 1.0
+LAST_PORT = 65535
 READY_BYTES = 10_000
 """A longer file is no ready file."""
 _log = structlog.get_logger("plant_sim.serve")
@@ -34,31 +38,31 @@ async def serve(settings: PlantSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    _refuse_shared_files(settings.files)
-    users = _load_users(settings.files.credentials)
-    ready = Path(settings.files.ready) if settings.files.ready else None
+    files = settings.files
+    _refuse_shared_files(files, settings.units.count)
+    _refuse_ports_past_the_last(settings)
+    users = _load_users(files.credentials)
+    ready = Path(files.ready) if files.ready else None
     if ready is not None:
         _remove(ready)  # one left by a killed process must not be taken for ours
-    trend = _open_trend(settings.files.trend)
-    try:
-        server = _make_server(settings, users, trend)
-        await server.start()
-        try:
-            await _announce_and_wait(server, ready, stop)
-        finally:
-            await server.stop()
-    finally:
-        if trend is not None:
-            trend.close()
+    with ExitStack() as closing:
         if ready is not None:
-            _remove(ready)
+            closing.callback(_remove, ready)
+        area = _make_area(settings, users, closing)
+        await area.start()
+        try:
+            await _announce_and_wait(area, ready, stop)
+        finally:
+            await area.stop()
     _log.info("stopped")
 
 
-def _refuse_shared_files(files: FileSettings) -> None:
+def _refuse_shared_files(files: FileSettings, count: int = 1) -> None:
     """Raise ConfigurationError where two of the files are one: one would destroy the other."""
+    named = [("credentials", files.credentials), ("ready", files.ready)]
+    named += [("trend", name) for name in trend_names(files.trend, count)]
     seen: dict[Path, str] = {}
-    for key, name in files.model_dump().items():
+    for key, name in named:
         if not name:
             continue
         other = seen.setdefault(Path(name).resolve(), key)
@@ -66,6 +70,25 @@ def _refuse_shared_files(files: FileSettings) -> None:
             raise ConfigurationError(
                 f"files.{key} = {name!r}: the same file as files.{other}; give each its own path"
             )
+
+
+def trend_names(name: str, count: int) -> list[str]:
+    """The trend file of each unit: `trend.csv` itself, of several `trend-1.csv`, `trend-2.csv`."""
+    if not name or count == 1:
+        return [name] * count
+    path = Path(name)
+    return [
+        str(path.with_name(f"{path.stem}-{number}{path.suffix}")) for number in range(1, count + 1)
+    ]
+
+
+def _refuse_ports_past_the_last(settings: PlantSettings) -> None:
+    port, count = settings.server.port, settings.units.count
+    if port and port + count - 1 > LAST_PORT:
+        raise ConfigurationError(
+            f"server.port = {port}: {count} units need {count} ports from here on, and there is "
+            f"none above {LAST_PORT}; choose a lower one, or 0 for free ones"
+        )
 
 
 def _load_users(name: str) -> RoleUsers:
@@ -77,11 +100,34 @@ def _load_users(name: str) -> RoleUsers:
     return load_users(Path(name))
 
 
-def _make_server(settings: PlantSettings, users: RoleUsers, trend: TrendFile | None) -> PlantServer:
+def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) -> PlantArea:
+    """Every unit behind a server of its own; `closing` closes their trend files."""
+    count = settings.units.count
+    several = count > 1
+    standard = StandardNodes() if several else None
+    servers = []
+    for index, name in enumerate(trend_names(settings.files.trend, count)):
+        trend = _open_trend(name)
+        if trend is not None:
+            closing.enter_context(trend)
+        server = PlantServer(
+            _make_unit(settings, index, trend),
+            users,
+            host=settings.server.host,
+            port=settings.server.port + index if settings.server.port else 0,
+            trend=trend,
+            standard=standard,
+            number=index + 1 if several else None,
+        )
+        servers.append(server)
+    return PlantArea(servers, tick_s=settings.server.tick_s)
+
+
+def _make_unit(settings: PlantSettings, index: int, trend: TrendFile | None) -> ReactorUnit:
     simulation = settings.simulation
-    unit = ReactorUnit(
+    return ReactorUnit(
         scenario=simulation.scenario,
-        seed=simulation.seed,
+        seed=(simulation.seed + index) % (UINT32_MAX + 1),
         options=simulation.options(),
         hand=Handshake(
             heartbeat_timeout_s=settings.handshake.heartbeat_timeout_s,
@@ -91,31 +137,26 @@ def _make_server(settings: PlantSettings, users: RoleUsers, trend: TrendFile | N
         paused=simulation.paused,
         trend=trend,
     )
-    return PlantServer(
-        unit,
-        users,
-        host=settings.server.host,
-        port=settings.server.port,
-        tick_s=settings.server.tick_s,
-        trend=trend,
-    )
 
 
-async def _announce_and_wait(server: PlantServer, ready: Path | None, stop: asyncio.Event) -> None:
+async def _announce_and_wait(area: PlantArea, ready: Path | None, stop: asyncio.Event) -> None:
     gc.freeze()  # a full collection over asyncua's nodes takes 10 ms: leave them out of it for good
     gc.enable()
     notify = sdnotify.SystemdNotifier().notify if "NOTIFY_SOCKET" in os.environ else _nobody
+    endpoints = area.endpoints
+    unit = area.servers[0].unit
     _log.info(
         "ready",
-        endpoint=server.endpoint,
+        endpoint=endpoints[0],
+        **({"endpoints": endpoints} if len(endpoints) > 1 else {}),
         security="policy None: nothing is encrypted, loopback only",
-        speed=server.unit.speed,
-        scenario=server.unit.plant.scenario.name,
+        speed=unit.speed,
+        scenario=unit.plant.scenario.name,
     )
     if ready is not None:
-        _write_ready(ready, server.endpoint)
+        _write_ready(ready, *endpoints)
     notify("READY=1")
-    clock = asyncio.create_task(server.wait())
+    clock = asyncio.create_task(area.wait())
     try:
         while not stop.is_set() and not clock.done():
             notify("WATCHDOG=1")
@@ -155,10 +196,14 @@ def _open_trend(name: str) -> TrendFile | None:
         ) from None
 
 
-def _write_ready(path: Path, endpoint: str) -> None:
-    """Write the ready file whole or not at all, and never over a file of another kind."""
+def _write_ready(path: Path, *endpoints: str) -> None:
+    """Write the ready file whole or not at all, and never over a file of another kind.
+
+    endpoints: of every unit; several are all listed beside the first.
+    """
     _refuse_no_ready_file(path)
-    content = json.dumps({"endpoint": endpoint, "pid": os.getpid()})
+    several = {"endpoints": endpoints} if len(endpoints) > 1 else {}
+    content = json.dumps({"endpoint": endpoints[0], **several, "pid": os.getpid()})
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -198,4 +243,4 @@ def _is_ready_file(path: Path) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and set(content) == {"endpoint", "pid"}
+    return isinstance(content, dict) and set(content) - {"endpoints"} == {"endpoint", "pid"}

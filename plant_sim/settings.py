@@ -59,6 +59,16 @@ class SimulationSettings(_Section):
         )
 
 
+class UnitSettings(_Section):
+    """How many reactors this process has.
+
+    Each has an endpoint of its own at the next port (port 0: each its own free one) and the next
+    seed; everything else is the same for all.
+    """
+
+    count: int = Field(default=1, ge=1, le=100)
+
+
 class HandshakeSettings(_Section):
     """The plant's side of the hand-shake with the controller."""
 
@@ -67,7 +77,10 @@ class HandshakeSettings(_Section):
 
 
 class FileSettings(_Section):
-    """Files; an empty name means none."""
+    """Files; an empty name means none.
+
+    trend: of several units each has its own, `trend.csv` becomes `trend-1.csv`, `trend-2.csv`, ...
+    """
 
     credentials: str = ""
     trend: str = ""
@@ -88,6 +101,7 @@ class PlantSettings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     simulation: SimulationSettings = SimulationSettings()
+    units: UnitSettings = UnitSettings()
     handshake: HandshakeSettings = HandshakeSettings()
     files: FileSettings = FileSettings()
 

@@ -1,8 +1,8 @@
-"""The soft plant as an OPC UA server: simulation clock, publishing, methods, start and stop.
+"""One unit as an OPC UA server: publishing, methods, start and stop.
 
 Everything runs in one event loop: a tick moves the plant (about a millisecond), reads the
 instruments, settles the hand-shake and publishes what changed. Writes and calls settle and publish
-at once.
+at once. The clock is in `area.py`.
 """
 
 import asyncio
@@ -24,11 +24,10 @@ from plant_sim.errors import ConfigurationError, PlantRefusedError
 from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.limits import MESSAGE_BYTES, publish_limits
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
+from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import RoleUsers
 from plant_sim.trend import TrendFile
-from plant_sim.unit import clock as grid
 from plant_sim.unit import handshake
-from plant_sim.unit.clock import SimulationClock
 from plant_sim.unit.faults import Reading
 from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
 from plant_sim.unit.tag_image import tag_image
@@ -69,24 +68,28 @@ class PlantServer:
         *,
         host: str,
         port: int,
-        tick_s: float,
         trend: TrendFile | None = None,
+        standard: StandardNodes | None = None,
+        number: int | None = None,
     ) -> None:
-        """Take the parts together; raises ConfigurationError for a host that is not loopback."""
+        """Take the parts together; raises ConfigurationError for a host that is not loopback.
+
+        standard: the nodes that servers of one process share.  number: of this unit, where there
+        are several; it is in every line logged here.
+        """
         self.unit = unit
         self.nodes: AddressSpace
         self.endpoint = ""
         self._host = loopback(host)
         self._port = port
-        self._tick_s = tick_s
         self._trend = trend
+        self._log = _log if number is None else _log.bind(unit=number)
         self._heartbeat = 0
         self._flushed_s = 0.0
         self._seen = unit.hand
-        self._core = PlantInternalServer(users)
+        self._core = PlantInternalServer(users, standard)
         self._core.desk = self
         self._server = Server(iserver=self._core)
-        self._ticks: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Build the nodes and listen; raises PlantRefusedError where the port cannot be had."""
@@ -119,22 +122,12 @@ class PlantServer:
                 "stop the other program, or choose another port with --port (0 picks a free one)"
             ) from None
         self.endpoint = self._announce(host)
-        self._ticks = asyncio.create_task(self._run_clock(), name="simulation clock")
 
     async def stop(self) -> None:
-        """Stop the clock, close every session, close the port."""
-        if self._ticks is not None:
-            self._ticks.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticks
+        """Close every session, close the port."""
         await self._core.close_sessions()
         await self._stop_server_clock()
         await self._server.stop()
-
-    async def wait(self) -> None:
-        """Return when the clock has stopped; it only does for a reason, which is raised."""
-        if self._ticks is not None:
-            await self._ticks
 
     def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
         """Let a checked value take effect."""
@@ -191,7 +184,7 @@ class PlantServer:
                 refusal = self.unit.inject(*given)
                 if refusal is not None:
                     return refusal
-                _log.info("fault injected", tag=given[0], kind=given[1], duration_s=given[3])
+                self._log.info("fault injected", tag=given[0], kind=given[1], duration_s=given[3])
             case "Sim/Snapshot":
                 return (ua.Variant(self._snapshot(), ua.VariantType.String),)
         return ()
@@ -202,7 +195,7 @@ class PlantServer:
         except ValueError:
             return Refusal.OUT_OF_RANGE
         self._flush_trend()
-        _log.info("reset", episode=self.unit.episode, scenario=scenario, seed=seed)
+        self._log.info("reset", episode=self.unit.episode, scenario=scenario, seed=seed)
         return ()
 
     def _snapshot(self) -> str:
@@ -215,24 +208,14 @@ class PlantServer:
         document = {"utc": utc, "episode": self.unit.episode, "tags": plain}
         return json.dumps(document, default=str)
 
-    async def _run_clock(self) -> None:
-        clock = SimulationClock(origin_s=time.monotonic(), tick_s=self._tick_s)
-        while True:
-            await asyncio.sleep(max(0.0, grid.wake_s(clock) - time.monotonic()))
-            before = clock.slipped
-            clock, ticks = grid.due(clock, time.monotonic())
-            if clock.slipped > before:
-                _log.warning("plant time fell behind", lost_ticks=clock.slipped - before)
-            if ticks:
-                await self._tick(grid.plant_seconds(clock, ticks, self.unit.speed))
-
-    async def _tick(self, seconds: float) -> None:
+    async def tick(self, seconds: float) -> None:
+        """Move plant time on by `seconds`, publish, and keep house."""
         unit = self.unit
         now_s = time.monotonic()
         if not unit.paused:
             unit.advance(seconds, now_s)
             if unit.failure:
-                _log.error("simulation stopped; Sim.Reset starts it again", error=unit.failure)
+                self._log.error("simulation stopped; Sim.Reset starts it again", error=unit.failure)
         self._heartbeat = (self._heartbeat + 1) % UINT32
         await self.show()
         if self._server.bserver is not None:
@@ -246,20 +229,22 @@ class PlantServer:
             return
         self._trend.flush()
         if self._trend.failure:
-            _log.error("trend file given up", path=str(self._trend.path), error=self._trend.failure)
+            self._log.error(
+                "trend file given up", path=str(self._trend.path), error=self._trend.failure
+            )
             self._trend = None
 
     def _log_transitions(self) -> None:
         before, after = self._seen, self.unit.hand
         self._seen = after
         if after.latched and not before.latched:
-            _log.warning("shed", reason=after.shed_reason, plant_time_s=self.unit.plant.time_s)
+            self._log.warning("shed", reason=after.shed_reason, plant_time_s=self.unit.plant.time_s)
         elif after.active != before.active:
-            _log.info("apc active" if after.active else "apc released")
+            self._log.info("apc active" if after.active else "apc released")
         if after.mode is not before.mode:
-            _log.info("apc mode", mode=after.mode.name)
+            self._log.info("apc mode", mode=after.mode.name)
         if (after.lease is None) != (before.lease is None):
-            _log.info("lease", owner=after.lease.owner if after.lease else None)
+            self._log.info("lease", owner=after.lease.owner if after.lease else None)
 
     def _announce(self, host: str) -> str:
         """Put the port that was really bound into the endpoint descriptions."""

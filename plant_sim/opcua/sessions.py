@@ -9,6 +9,7 @@ Write or a Call gets its own status code and the others go on. What holds for ev
 import secrets
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from asyncua import ua
@@ -22,6 +23,7 @@ from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
 from plant_sim.opcua.guarded_session import GuardedSession
 from plant_sim.opcua.node_items import READ, READ_WRITE
+from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import PlantUser
 from plant_sim.unit.reactor_unit import Refusal
 from plant_sim.unit.tags import Method, Role, Tag
@@ -178,8 +180,9 @@ class PlantInternalServer(InternalServer):
 
     desk: Desk
 
-    def __init__(self, user_manager: Any) -> None:
+    def __init__(self, user_manager: Any, standard: StandardNodes | None = None) -> None:
         super().__init__(user_manager=user_manager)
+        self._standard = standard
         self.allow_remote_admin = False
         self.supported_tokens = (ua.UserNameIdentityToken,)
         self.max_session_timeout_ms = limits.MAX_SESSION_TIMEOUT_MS
@@ -190,6 +193,13 @@ class PlantInternalServer(InternalServer):
         self.max_pending_activation_seconds = limits.LOGIN_LIMIT_S
         self.subscribers: dict[int, str] = {}
         """Subscription -> name of its user, also when the session that made it is gone."""
+
+    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        """Build the nodes of namespace 0, or copy those that another server shares."""
+        if self._standard is None:
+            await super().load_standard_address_space(shelf_file)
+        else:
+            self._standard.copy_into(self.aspace)
 
     def create_session(self, name: str, *args: Any, external: bool = False, **kwargs: Any) -> Any:
         """A `PlantSession` for a client, asyncua's own for the server itself.

@@ -116,9 +116,9 @@ class RunningPlant:
         }
 
     @contextlib.asynccontextmanager
-    async def peer(self, user):
-        """A session of `user`."""
-        client = Client(self.endpoint, timeout=10)
+    async def peer(self, user, endpoint=None):
+        """A session of `user`, at the only or first unit unless told which."""
+        client = Client(endpoint or self.endpoint, timeout=10)
         client.set_user(user)
         client.set_password(self.passwords[user])
         async with client:

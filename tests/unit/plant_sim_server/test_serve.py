@@ -5,7 +5,7 @@ import pytest
 
 from plant_sim import serve
 from plant_sim.errors import ConfigurationError
-from plant_sim.settings import FileSettings
+from plant_sim.settings import FileSettings, PlantSettings
 
 
 def test_the_ready_file_is_whole_and_names_this_process(tmp_path):
@@ -17,6 +17,45 @@ def test_the_ready_file_is_whole_and_names_this_process(tmp_path):
         "pid": os.getpid(),
     }
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_ready_file_of_several_units_lists_every_endpoint(tmp_path):
+    path = tmp_path / "ready.json"
+    for _ in range(2):  # the second time over one of its own kind
+        serve._write_ready(path, "opc.tcp://127.0.0.1:1", "opc.tcp://127.0.0.1:2")
+    assert json.loads(path.read_text()) == {
+        "endpoint": "opc.tcp://127.0.0.1:1",
+        "endpoints": ["opc.tcp://127.0.0.1:1", "opc.tcp://127.0.0.1:2"],
+        "pid": os.getpid(),
+    }
+    serve._remove(path)
+    assert not path.exists()
+
+
+def test_every_unit_has_a_trend_of_its_own():
+    assert serve.trend_names("", 3) == ["", "", ""]
+    assert serve.trend_names("runs/t.csv", 1) == ["runs/t.csv"]
+    assert serve.trend_names("runs/t.csv", 2) == ["runs/t-1.csv", "runs/t-2.csv"]
+    assert serve.trend_names("t", 2) == ["t-1", "t-2"]
+
+
+def test_a_trend_of_a_unit_at_the_path_of_another_file_is_refused():
+    files = FileSettings(credentials="t-2.csv", trend="t.csv")
+    serve._refuse_shared_files(files)
+    with pytest.raises(ConfigurationError, match="the same file"):
+        serve._refuse_shared_files(files, 2)
+
+
+@pytest.mark.parametrize(("port", "count"), [(65535, 2), (65500, 37), (65535, 100)])
+def test_ports_past_the_last_are_refused(port, count):
+    settings = PlantSettings(server={"port": port}, units={"count": count})
+    with pytest.raises(ConfigurationError, match=f"server.port = {port}"):
+        serve._refuse_ports_past_the_last(settings)
+
+
+@pytest.mark.parametrize(("port", "count"), [(65535, 1), (65500, 36), (0, 100)])
+def test_ports_up_to_the_last_are_taken(port, count):
+    serve._refuse_ports_past_the_last(PlantSettings(server={"port": port}, units={"count": count}))
 
 
 def test_files_that_cannot_be_written_are_configuration_errors(tmp_path):

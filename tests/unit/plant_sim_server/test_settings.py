@@ -40,6 +40,8 @@ def test_command_line_over_environment_over_file(tmp_path, monkeypatch):
         ("[simulation]\nspede = 1.0\n", ["simulation.spede", "unknown key"]),
         ("[server]\nport = 70000\n", ["server.port = 70000", "65535"]),
         ("[server]\ntick_s = 1.0\n", ["server.tick_s = 1.0", "0.05"]),
+        ("[units]\ncount = 0\n", ["units.count = 0", "1"]),
+        ("[units]\ncount = 101\n", ["units.count = 101", "100"]),
         ("[handshake]\nheartbeat_timeout_s = 0.0\n", ["handshake.heartbeat_timeout_s = 0.0"]),
         ('[handshake]\nshed_option = "HOLD"\n', ["handshake.shed_option = 'HOLD'", "SAFE"]),
         ("[sever]\n", ["sever", "unknown key"]),

@@ -1,0 +1,71 @@
+"""Tag metrics follow the image, also where a pass skips what has not changed."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+from controller.core.types import Measurement, Quality
+from controller.housekeeping import Housekeeping
+from controller.metrics import Labelling, Metrics
+
+EARLY, LATE = (datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (1, 2))
+HEALTHY = SimpleNamespace(failing=False, lost=0, waiting=0, error="")
+
+
+def metrics():
+    return Metrics(
+        Labelling(
+            cvs=[],
+            mvs=[],
+            tags=["a", "b"],
+            modes=["INIT"],
+            outcomes=[],
+            refusals=[],
+            period_s=1.0,
+            deadline_s=0.5,
+            version="0",
+            model_name="m",
+            model_version="1",
+            model_sha256="0",
+        )
+    )
+
+
+def held(tag, quality, source_time):
+    return Measurement(
+        tag=tag, value=1.0, quality=quality, source_time=source_time, received_s=0.0, status=""
+    )
+
+
+async def test_quality_and_time_follow_every_change():
+    image = {"a": held("a", Quality.GOOD, EARLY), "b": held("b", Quality.GOOD, None)}
+    link = SimpleNamespace(connected=True, image=lambda: image)
+    reporter = SimpleNamespace(last=None)
+    found = metrics()
+    keeping = Housekeeping(
+        link=link,
+        metrics=found,
+        journal=SimpleNamespace(health=lambda: HEALTHY),
+        reporter=reporter,
+    )
+
+    async def shown():
+        await keeping.run(None)
+        value = found.registry.get_sample_value
+        labels = [{"tag": tag} for tag in ("a", "b")]
+        return (
+            [value("trimtab_tag_quality", each) for each in labels],
+            [value("trimtab_tag_source_timestamp_seconds", each) for each in labels],
+        )
+
+    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), 0.0])
+    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), 0.0])
+    image["a"] = held("a", Quality.GOOD, LATE)
+    assert await shown() == ([2.0, 2.0], [LATE.timestamp(), 0.0])
+    image["b"] = held("b", Quality.UNCERTAIN, EARLY)
+    assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
+    reporter.last = SimpleNamespace(readings=SimpleNamespace(quality={"a": Quality.BAD}))
+    assert await shown() == ([0.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
+    reporter.last, link.connected = None, False
+    assert await shown() == ([0.0, 0.0], [LATE.timestamp(), EARLY.timestamp()])
+    link.connected = True
+    assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
