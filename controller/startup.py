@@ -22,6 +22,7 @@ from controller.metrics import Labelling
 from controller.opcua.connection import Endpoint, Wanted
 from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import WRITTEN_KEYS, Ownership
+from controller.opcua.security import load_security
 from controller.reporting import OUTCOMES, REFUSALS
 from models.bundle import MANIFEST, BundleError, default_bundle, sha256
 from models.runtime import Runtime
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Tags
     from controller.core.types import Measurement
+    from controller.opcua.security import ClientSecurity
 
 Image: TypeAlias = "Mapping[str, Measurement]"
 
@@ -58,6 +60,7 @@ class Prepared:
     runtime: Runtime
     binding: Binding
     password: str | None = field(repr=False)
+    security: ClientSecurity | None
 
     @property
     def read_only(self) -> bool:
@@ -84,6 +87,7 @@ class Prepared:
             user=server.user,
             password=self.password,
             connect_timeout_s=server.connect_timeout_s,
+            security=self.security,
         )
 
     @property
@@ -151,6 +155,7 @@ def prepare(settings: Settings) -> Prepared:
         runtime=runtime,
         binding=bind(tags, runtime.manifest, file=settings.tags.path),
         password=_password(settings),
+        security=load_security(settings.security),
     )
 
 

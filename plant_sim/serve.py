@@ -12,7 +12,8 @@ import sdnotify
 import structlog
 
 from plant_sim.errors import ConfigurationError
-from plant_sim.opcua.server import PlantServer
+from plant_sim.opcua.pki import open_pki
+from plant_sim.opcua.server import APPLICATION_URI, PlantServer
 from plant_sim.opcua.users import RoleUsers, load_users
 from plant_sim.settings import FileSettings, PlantSettings
 from plant_sim.trend import TrendFile, may_begin
@@ -78,7 +79,8 @@ def _load_users(name: str) -> RoleUsers:
 
 
 def _make_server(settings: PlantSettings, users: RoleUsers, trend: TrendFile | None) -> PlantServer:
-    simulation = settings.simulation
+    simulation, security = settings.simulation, settings.security
+    pki = None if security.insecure else open_pki(Path(security.pki), APPLICATION_URI)
     unit = ReactorUnit(
         scenario=simulation.scenario,
         seed=simulation.seed,
@@ -97,6 +99,7 @@ def _make_server(settings: PlantSettings, users: RoleUsers, trend: TrendFile | N
         host=settings.server.host,
         port=settings.server.port,
         tick_s=settings.server.tick_s,
+        pki=pki,
         trend=trend,
     )
 
@@ -108,7 +111,7 @@ async def _announce_and_wait(server: PlantServer, ready: Path | None, stop: asyn
     _log.info(
         "ready",
         endpoint=server.endpoint,
-        security="policy None: nothing is encrypted, loopback only",
+        security=server.security,
         speed=server.unit.speed,
         scenario=server.unit.plant.scenario.name,
     )

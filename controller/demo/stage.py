@@ -45,6 +45,10 @@ user = "apc"
 password_file = {password_file}
 owner = "trimtab demo"
 
+[security]
+policy = "None"
+insecure = true
+
 [scan]
 period_s = {period_s}
 heartbeat_timeout_s = {heartbeat_timeout_s}
@@ -103,7 +107,15 @@ class Stage:
     async def start_plant(self) -> tuple[str, dict[str, str]]:
         """Start the server; its endpoint and the passwords it made."""
         ready, users = self._secrets / "ready.json", self._secrets / "users.toml"
-        arguments = ["serve", "--port", "0", "--speed", f"{self._options.speed:g}", "--noise"]
+        arguments = [
+            "serve",
+            "--insecure",
+            "--port",
+            "0",
+            "--speed",
+            f"{self._options.speed:g}",
+            "--noise",
+        ]
         arguments += ["--heartbeat-timeout", f"{HEARTBEAT_TIMEOUT_S:g}"]
         arguments += ["--credentials", str(users), "--trend", str(self.trend)]
         arguments += ["--ready-file", str(ready)]

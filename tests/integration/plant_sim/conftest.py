@@ -99,7 +99,7 @@ class RunningPlant:
         files = ("--credentials", self.credentials, "--trend", self.trend, "--ready-file", ready)
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", "0", *map(str, files), *options],
+                [*COMMAND, "serve", "--insecure", "--port", "0", *map(str, files), *options],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )

@@ -38,6 +38,9 @@ user = "apc"
 password_file = "apc.password"
 reconnect_max_s = 1.0
 lease_ttl_s = 2.0
+[security]
+policy = "None"
+insecure = true
 [scan]
 period_s = {period}
 [tags]
@@ -116,7 +119,15 @@ class Plant:
     async def start(self) -> None:
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        arguments = ["serve", "--port", str(self.port), "--speed", f"{SPEED:g}", "--noise"]
+        arguments = [
+            "serve",
+            "--insecure",
+            "--port",
+            str(self.port),
+            "--speed",
+            f"{SPEED:g}",
+            "--noise",
+        ]
         arguments += ["--heartbeat-timeout", str(HEARTBEAT_TIMEOUT_S)]
         arguments += ["--credentials", str(self.folder / "users.toml")]
         arguments += ["--trend", str(self.trend), "--ready-file", str(ready)]
