@@ -1,4 +1,4 @@
-"""The command line of `trimtab certs`; what it does is in `controller.commissioning.certs`."""
+"""The command line of `trimtab certs`; what it does is in `controller.opcua.pki`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def init(
 ) -> None:
     """Make a key (mode 0600) and a certificate for this controller."""
     with _faults_as_exit_codes():
-        from controller.commissioning.certs import Folder, wish  # noqa: PLC0415
+        from controller.opcua.pki import Folder, wish  # noqa: PLC0415
 
         folder = Folder(pki)
         _say(folder.init(wish(uri=uri, given=host or (), days=days), bits))
@@ -64,7 +64,7 @@ def renew(
 ) -> None:
     """Make a new certificate that says the same; the old one is kept beside it."""
     with _faults_as_exit_codes():
-        from controller.commissioning.certs import Folder  # noqa: PLC0415
+        from controller.opcua.pki import Folder  # noqa: PLC0415
 
         folder = Folder(pki)
         _say(folder.renew(days=days, given=host or (), new_key=new_key))
@@ -97,7 +97,8 @@ def trust(
 ) -> None:
     """Trust a peer, after its sha256 was compared with what the peer itself shows."""
     with _faults_as_exit_codes():
-        from controller.commissioning.certs import Folder, peer_at, peer_in  # noqa: PLC0415
+        from controller.commissioning.certs import peer_at, peer_in  # noqa: PLC0415
+        from controller.opcua.pki import Folder  # noqa: PLC0415
 
         if (file is None) == (from_url is None):
             raise ConfigError(

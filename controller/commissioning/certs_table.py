@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.commissioning.certs import Folder
 from controller.opcua.certificates import (
     days_left,
     fault,
@@ -20,6 +19,7 @@ from controller.opcua.certificates import (
     thumbprint,
     uris,
 )
+from controller.opcua.pki import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
