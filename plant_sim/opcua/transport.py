@@ -19,6 +19,7 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
 
 from plant_sim.opcua import limits
+from plant_sim.opcua.decoding import bound_decoder
 
 _log = structlog.get_logger("plant_sim.opcua.transport")
 
@@ -46,6 +47,9 @@ class _Processor(UaProcessor):
         if header.MessageType in _ON_A_CHANNEL and not self._connection.is_open():
             self._end(ua.StatusCodes.BadSecureChannelIdInvalid, "no channel")
             return False
+        if header.ChunkType != ua.ChunkType.Single and not self.logged_in:
+            self._end(ua.StatusCodes.BadRequestTooLarge, "parts of a message before a login")
+            return False
         try:
             return bool(await super().process(header, body))
         except Exception as error:  # noqa: BLE001  (whatever a stranger's bytes may raise)
@@ -53,12 +57,17 @@ class _Processor(UaProcessor):
             self._end(code, type(error).__name__)
             return False
 
+    @property
+    def logged_in(self) -> bool:
+        """Whether a user is behind this connection."""
+        return self.session is not None and self.session.is_activated()
+
     async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         clear = self._connection.security_policy.Mode == ua.MessageSecurityMode.None_
         if clear and self.iserver.encrypted and typeid not in DISCOVERY:
             raise ServiceError(ua.StatusCodes.BadSecurityModeInsufficient)
         if typeid not in BEFORE_LOGIN:
-            if self.session is None or not self.session.is_activated():
+            if not self.logged_in:
                 raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
             if requesthdr.AuthenticationToken != self.session.auth_token:
                 raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
@@ -84,7 +93,7 @@ _ON_A_CHANNEL = (ua.MessageType.SecureMessage, ua.MessageType.SecureClose)
 class _Protocol(OPCUAProtocol):
     """One connection: frames out of bytes."""
 
-    processor: UaProcessor | None
+    processor: _Processor | None
     _buffer: bytes
     _waiting_bytes = 0
 
@@ -98,9 +107,11 @@ class _Protocol(OPCUAProtocol):
     def data_received(self, data: bytes) -> None:
         """Queue every whole chunk; a chunk or a queue that is too long ends the connection."""
         held, start = self._buffer + data, 0
+        known = self.processor is not None and self.processor.logged_in
+        longest = limits.CHUNK_BYTES if known else limits.LOGIN_BYTES
         while len(held) - start >= _HEADER_BYTES:
             size = int.from_bytes(held[start + 4 : start + _HEADER_BYTES], "little")
-            if not _HEADER_BYTES < size <= limits.CHUNK_BYTES:
+            if not _HEADER_BYTES < size <= longest:
                 return self._abort("length of a chunk")
             if len(held) - start < size:
                 break
@@ -164,6 +175,7 @@ class PlantUaServer(Server):
         self, *, iserver: Any, name: str, admit: Callable[[bytes | None], None] | None
     ) -> None:
         """admit: raises ServiceError for a client's certificate; None: nothing is encrypted."""
+        bound_decoder()
         super().__init__(iserver=iserver)
         self.name = name
         self.limits = TransportLimits(
