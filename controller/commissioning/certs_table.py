@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
@@ -56,7 +57,7 @@ def print_folder(pki: Path) -> None:
     lines = [(who, *_cells(file, certificate)) for who, file, certificate in rows]
     if not console.is_terminal:
         for line in (HEADINGS, *lines):
-            console.out("\t".join(line), highlight=False)
+            sys.stdout.write("\t".join(line) + "\n")
         return
     table = Table(title=f"certificates in {pki}", title_justify="left", box=SIMPLE)
     for heading in ("", "certificate", "sha256", "valid"):

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncua.crypto import cert_gen
@@ -29,7 +29,6 @@ from controller.opcua.certificates import hosts, kept, load_certificate, load_ke
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 COMMON_NAME_LENGTH = 64
 """Longest CommonName (RFC 5280, ub-common-name)."""
@@ -61,6 +60,15 @@ def wish(*, uri: str | None, given: Sequence[str], days: int) -> Wish:
     return Wish(name=f"trimtab on {host}", uri=uri, hosts=tuple(dict.fromkeys(names)), days=days)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A file to be written; content is not shown, it may be a key."""
+
+    file: Path
+    content: bytes = field(repr=False)
+    mode: int
+
+
 class Folder:
     """The folder of certificates."""
 
@@ -89,8 +97,7 @@ class Folder:
         try:
             for part in (self.certificate.parent, self.trusted, self.rejected):
                 part.mkdir(parents=True, exist_ok=True)
-            self._write_key(key)
-            self._write(certificate)
+            write_whole(self._key_draft(key), self._certificate_draft(certificate))
         except OSError as error:
             raise _unwritable(self.path, error) from None
         return certificate
@@ -110,8 +117,8 @@ class Folder:
             self._back_up(self.certificate)
             if new_key:
                 self._back_up(self.key)
-                self._write_key(key)
-            self._write(certificate)
+            drafts = [self._key_draft(key)] if new_key else []
+            write_whole(*drafts, self._certificate_draft(certificate))
         except OSError as error:
             raise _unwritable(self.path, error) from None
         return certificate
@@ -121,7 +128,9 @@ class Folder:
         file = self.trusted / f"{thumbprint(certificate)[:32]}.der"
         try:
             self.trusted.mkdir(parents=True, exist_ok=True)
-            write_whole(file, certificate.public_bytes(Encoding.DER), mode=0o644)
+            write_whole(
+                Draft(file=file, content=certificate.public_bytes(Encoding.DER), mode=0o644)
+            )
             for item in kept(self.rejected):
                 if item.certificate == certificate:
                     item.file.unlink()
@@ -129,31 +138,40 @@ class Folder:
             raise _unwritable(self.path, error) from None
         return file
 
-    def _write_key(self, key: rsa.RSAPrivateKey) -> None:
-        write_whole(self.key, cert_gen.dump_private_key_as_pem(key), mode=0o600)
+    def _key_draft(self, key: rsa.RSAPrivateKey) -> Draft:
+        return Draft(file=self.key, content=cert_gen.dump_private_key_as_pem(key), mode=0o600)
 
-    def _write(self, certificate: x509.Certificate) -> None:
-        write_whole(self.certificate, certificate.public_bytes(Encoding.DER), mode=0o644)
+    def _certificate_draft(self, certificate: x509.Certificate) -> Draft:
+        content = certificate.public_bytes(Encoding.DER)
+        return Draft(file=self.certificate, content=content, mode=0o644)
 
     def _back_up(self, file: Path) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         os.link(file, file.with_name(f"{file.stem}-until-{stamp}{file.suffix}"))
 
 
-def write_whole(file: Path, content: bytes, *, mode: int) -> None:
-    """Write a file whole or not at all, never readable by others before `mode` says so."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+def write_whole(*drafts: Draft) -> None:
+    """Write all files or none: every one is on the disk before the first takes its place.
+
+    Raises OSError.  No file is readable by others before its mode says so.
+    """
+    written: list[tuple[str, Draft]] = []
     try:
-        with os.fdopen(descriptor, "wb") as draft:
-            os.fchmod(draft.fileno(), mode)
-            draft.write(content)
-            draft.flush()
-            os.fsync(draft.fileno())
-        os.replace(name, file)  # noqa: PTH105 - the name is mkstemp's
-    except OSError:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
+        for draft in drafts:
+            descriptor, name = tempfile.mkstemp(
+                dir=draft.file.parent, prefix=f".{draft.file.name}."
+            )
+            written.append((name, draft))
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), draft.mode)
+                file.write(draft.content)
+                file.flush()
+                os.fsync(file.fileno())
+        for name, draft in written:
+            Path(name).replace(draft.file)
+    finally:
+        for name, _ in written:
+            Path(name).unlink(missing_ok=True)
 
 
 def _made(key: rsa.RSAPrivateKey, wanted: Wish) -> x509.Certificate:
