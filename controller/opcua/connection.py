@@ -16,6 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncua import Client, ua
+from asyncua.crypto import uacrypto
+from cryptography.exceptions import InvalidSignature
 
 from controller.opcua.nodes import AddressBook, resolve, value_types
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
@@ -30,7 +32,17 @@ if TYPE_CHECKING:
     from controller.opcua.nodes import Missing
     from controller.opcua.security import ClientSecurity
 
-FAULTS = (OSError, TimeoutError, ua.UaError, LookupError, TypeError, ValueError, struct.error)
+FAULTS = (
+    OSError,
+    TimeoutError,
+    ua.UaError,
+    LookupError,
+    TypeError,
+    ValueError,
+    struct.error,
+    InvalidSignature,
+    uacrypto.InvalidSignature,
+)
 """What a broken line, a refusing server or a malformed answer raises in asyncua."""
 
 SESSION_TIMEOUT_S = 30.0

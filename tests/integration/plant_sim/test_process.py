@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from asyncua import ua
 
 from plant_sim.trend import COLUMNS
 
@@ -113,6 +114,21 @@ def test_a_wrong_setting_is_exit_2(tmp_path, arguments, said):
     given = ("--port", "0", "--credentials", "users.toml", *arguments)
     result = run("serve", "--insecure", *given, cwd=tmp_path)
     assert_refused(result, 2, *said)
+
+
+async def test_encrypted_it_listens_on_every_interface(start_plant, make_identity):
+    plant = start_plant("--secure", "--host", "0.0.0.0")  # noqa: S104
+    host, port = plant.endpoint.removeprefix("opc.tcp://").split(":")
+    assert host == socket.gethostname()
+    trusted = make_identity()
+    plant.trust(trusted)
+    plant.endpoint = f"opc.tcp://127.0.0.1:{port}"
+    async with plant.peer("observer", trusted) as observer:
+        assert await observer.read("APC/HeartbeatOut") >= 0
+    stranger = make_identity("urn:test:stranger")
+    with pytest.raises(ua.uaerrors.BadSecurityChecksFailed):
+        await stranger.client(plant).connect()
+    assert plant.stop() == 0
 
 
 def test_files_are_not_destroyed_by_a_wrong_option(tmp_path):

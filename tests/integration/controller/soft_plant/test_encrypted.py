@@ -8,6 +8,8 @@ import shutil
 import pytest
 import pytest_asyncio
 from asyncua import Server, ua
+from asyncua.server import binary_server_asyncio
+from asyncua.server.uaprocessor import UaProcessor
 from asyncua.server.user_managers import UserManager
 from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 from controller.cli import main
 from controller.configuration.security import SecuritySettings
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import Endpoint
+from controller.opcua.connection import FAULTS, Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError, load_security
 
@@ -180,6 +182,15 @@ class Listening(UserManager):
         self.heard.append((username, password))
 
 
+class Forger(UaProcessor):
+    """A server that signs the new session with something else than its key."""
+
+    def send_response(self, requesthandle, seqhdr, response, *more):
+        if isinstance(response, ua.CreateSessionResponse):
+            response.Parameters.ServerSignature.Signature = bytes(256)
+        super().send_response(requesthandle, seqhdr, response, *more)
+
+
 @contextlib.asynccontextmanager
 async def impostor(folder, application):
     """An encrypting server with the key and certificate of this folder."""
@@ -221,6 +232,19 @@ async def test_an_impostor_hears_no_password(ours, tmp_path, trusted, applicatio
             with pytest.raises(ServerRefusedError, match=said):
                 await secured.connect(client)
             assert users.heard == []
+
+
+async def test_a_server_that_signs_wrongly_is_a_fault_of_the_line(ours, tmp_path, monkeypatch):
+    theirs = Folder(tmp_path / "theirs")
+    theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+    ours.trust(theirs.own())
+    monkeypatch.setattr(binary_server_asyncio, "UaProcessor", Forger)
+    async with impostor(theirs, "urn:test:server") as (url, users):
+        secured = endpoint(url, ours)
+        with pytest.raises(FAULTS) as caught:
+            await secured.connect(secured.client())
+        assert "InvalidSignature" in type(caught.value).__name__
+        assert users.heard == []
 
 
 async def test_a_server_with_somebody_elses_certificate_hears_no_password(ours, tmp_path):
