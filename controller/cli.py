@@ -12,11 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.commissioning.certs_command import certs
 from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
 from models.bundle import BundleError
 
 EXIT_ARTEFACT = 3
+IN_CLEAR: dict[str, Any] = {"policy": "None", "insecure": True}
 
 main = typer.Typer(
     name="trimtab",
@@ -30,6 +32,7 @@ tags = typer.Typer(help="Find out which nodes a server has.", no_args_is_help=Tr
 journal = typer.Typer(help="Read the audit record of a controller.", no_args_is_help=True)
 main.add_typer(tags, name="tags")
 main.add_typer(journal, name="journal")
+main.add_typer(certs, name="certs")
 main.command()(demo)
 
 Config = Annotated[
@@ -45,6 +48,10 @@ Bundle = Annotated[
     typer.Option(help="Folder of the model; default: as the settings say, or the shipped one"),
 ]
 Url = Annotated[str | None, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Encrypt nothing; only to a server on this machine"),
+]
 User = Annotated[str | None, typer.Option(help="User name on the server")]
 PasswordFile = Annotated[
     Path | None, typer.Option(help="File of mode 0600 with the password; or set TRIMTAB_PASSWORD")
@@ -58,12 +65,13 @@ def run(
     tags_file: TagsFile = None,
     bundle: Bundle = None,
     url: Url = None,
+    insecure: Insecure = False,
 ) -> None:
     """Control the plant until Ctrl-C, which hands the MVs back to the DCS first.
 
     AUTO begins when the operator selects it in the DCS, never by itself.
     """
-    _serve(config, {"tags": tags_file, "bundle": bundle, "url": url})
+    _serve(config, {"tags": tags_file, "bundle": bundle, "url": url, "insecure": insecure})
 
 
 @main.command()
@@ -73,9 +81,14 @@ def shadow(
     tags_file: TagsFile = None,
     bundle: Bundle = None,
     url: Url = None,
+    insecure: Insecure = False,
 ) -> None:
     """Compute and record everything and write nothing at all, on any OPC UA server."""
-    _serve(config, {"tags": tags_file, "bundle": bundle, "url": url}, read_only=True)
+    _serve(
+        config,
+        {"tags": tags_file, "bundle": bundle, "url": url, "insecure": insecure},
+        read_only=True,
+    )
 
 
 @main.command()
@@ -85,6 +98,7 @@ def check(
     tags_file: TagsFile = None,
     bundle: Bundle = None,
     url: Url = None,
+    insecure: Insecure = False,
 ) -> None:
     """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing."""
     with _faults_as_exit_codes():
@@ -92,7 +106,9 @@ def check(
         from controller.logs import configure  # noqa: PLC0415
 
         configure(level="warning")
-        file, settings = _settings(config, {"tags": tags_file, "bundle": bundle, "url": url})
+        file, settings = _settings(
+            config, {"tags": tags_file, "bundle": bundle, "url": url, "insecure": insecure}
+        )
         code = asyncio.run(check_plant(settings, file))
     raise typer.Exit(code)
 
@@ -103,6 +119,10 @@ def browse(
     url: Annotated[str, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")],
     user: User = None,
     password_file: PasswordFile = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings to take [security] from; default: folder pki here")
+    ] = None,
+    insecure: Insecure = False,
     bundle: Bundle = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file")] = False,
@@ -120,6 +140,7 @@ def browse(
             url=url,
             user=user,
             password_file=password_file,
+            security=_security(config, insecure=insecure),
             bundle=bundle,
             out=out,
             force=force,
@@ -197,9 +218,21 @@ def _settings(
             overrides[key] = {"path": value.expanduser().absolute()}
     if given["url"] is not None:
         overrides["server"] = {"url": given["url"]}
+    if given["insecure"]:
+        overrides["security"] = IN_CLEAR
     if read_only:
         overrides["mode"] = {"read_only": True}
     return file, load_settings(file, overrides)
+
+
+def _security(config: Path | None, *, insecure: bool) -> Any:
+    """[security] for a command that has no other settings."""
+    from controller.configuration.security import SecuritySettings  # noqa: PLC0415
+    from controller.configuration.settings import load_settings  # noqa: PLC0415
+
+    if insecure:
+        return SecuritySettings(**IN_CLEAR)
+    return SecuritySettings() if config is None else load_settings(config).security
 
 
 @contextmanager

@@ -27,6 +27,8 @@ SERVICES = ("connect", "read", "write", "heartbeat", "lease", "call")
 
 POLICY_ANSWERS = ("move", "late", "failed")
 """What a foreign policy answers, as far as it is counted."""
+CERTIFICATE_ROLES = ("own", "server")
+"""Whose certificate."""
 
 DEADLINE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 1.25, 2.5, 5.0)
 """Bucket edges as shares of the deadline; 1.0 makes one edge the deadline itself."""
@@ -240,6 +242,11 @@ class Metrics:
             "opcua_reconnects_total", "Connections made after the first."
         )
         self.connected = self._gauge("opcua_connected", "1 while a session is open.")
+        self.certificate_expiry = self._gauge(
+            "opcua_certificate_expiry_timestamp_seconds",
+            "Unix time a certificate expires; NaN where none is in use.",
+            ["role"],
+        )
         self.journal_failing = self._gauge(
             "journal_failing", "1 while the last attempt to write the journal failed."
         )
@@ -255,6 +262,8 @@ class Metrics:
         self.tag_source_time = self._gauge(
             "tag_source_timestamp_seconds", "Unix time the source gave to the value.", ["tag"]
         )
+        for role in CERTIFICATE_ROLES:
+            self.certificate_expiry.labels(role).set(nan)
         for service in SERVICES:
             self.request_duration.labels(service)
             self.request_failures.labels(service, "timeout")

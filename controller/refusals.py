@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.opcua.certificates import thumbprint
 from controller.opcua.connection import MISSING_NODES, WRONG_TYPES
 from controller.opcua.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of, status_of
+from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError
 
 if TYPE_CHECKING:
     from controller.startup import Prepared
@@ -14,16 +16,30 @@ NOT_ADMITTED = frozenset(
     {"BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid"}
 )
 
+CERTIFICATE_REFUSED = frozenset(
+    {
+        "BadSecurityChecksFailed",
+        "BadCertificateInvalid",
+        "BadCertificatePolicyCheckFailed",
+        "BadCertificateTimeInvalid",
+        "BadCertificateUntrusted",
+        "BadCertificateUriInvalid",
+        "BadCertificateUseNotAllowed",
+    }
+)
+ENCRYPTED_ONLY = frozenset({"BadSecurityModeInsufficient", "BadSecurityPolicyRejected"})
+
 
 def explain_error(error: BaseException, prepared: Prepared) -> str:
     """Explain what asyncua raised while connecting."""
-    failure = Failed(service="connect", status=status_of(error), detail=detail_of(error))
+    status = error.status if isinstance(error, ServerRefusedError) else status_of(error)
+    failure = Failed(service="connect", status=status, detail=detail_of(error))
     return explain(failure, prepared)
 
 
 def explain(failure: Failed, prepared: Prepared) -> str:
     """Explain a failed connect."""
-    url, user = prepared.endpoint.url, prepared.endpoint.user
+    url = prepared.endpoint.url
     if failure.status == MISSING_NODES:
         return (
             f"{url} lacks nodes that {prepared.tags_file} names:\n{failure.detail}\n"
@@ -35,6 +51,14 @@ def explain(failure: Failed, prepared: Prepared) -> str:
             "a target needs a node of type Double or Float: an integer or a Boolean would cut the "
             "certified move; name another node, or have the server provide one"
         )
+    if (secured := _explain_security(failure, prepared)) is not None:
+        return secured
+    return _explain_line(failure, prepared)
+
+
+def _explain_line(failure: Failed, prepared: Prepared) -> str:
+    """Explain a line that was not made for another reason."""
+    url, user = prepared.endpoint.url, prepared.endpoint.user
     if failure.status in NOT_ADMITTED:
         who = f'the user "{user}" or its password' if user else "a session without a user"
         return (
@@ -52,3 +76,30 @@ def explain(failure: Failed, prepared: Prepared) -> str:
         f"{url} cannot be used: {failure.status}: {failure.detail}; "
         "check that it is an OPC UA server that offers what [server] asks for"
     )
+
+
+def _explain_security(failure: Failed, prepared: Prepared) -> str | None:
+    """Explain a line that was not made because of certificates or encryption."""
+    url, security = prepared.endpoint.url, prepared.security
+    if failure.status == NOT_TRUSTED:
+        return (
+            f"{url} is not trusted: {failure.detail}; no password was sent. Compare the sha256 "
+            f"with the server's own, then `trimtab certs trust --from-url {url}`, or correct "
+            "[security]"
+        )
+    if failure.status == NOT_OFFERED:
+        return (
+            f"{url} cannot be used: {failure.detail}; have encryption enabled there, or correct "
+            "[security] policy"
+        )
+    if failure.status in CERTIFICATE_REFUSED and security is not None:
+        return (
+            f"{url} refuses our certificate ({failure.status}); have it trusted there: "
+            f"application {security.application_uri}, sha256 {thumbprint(security.certificate)}"
+        )
+    if failure.status in ENCRYPTED_ONLY:
+        return (
+            f'{url} takes encrypted connections only ({failure.status}); remove policy = "None" '
+            "from [security] and make a certificate: trimtab certs init"
+        )
+    return None

@@ -22,6 +22,7 @@ from controller.metrics import Labelling
 from controller.opcua.connection import Endpoint, Wanted
 from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import WRITTEN_KEYS, Ownership
+from controller.opcua.security import load_security
 from controller.policy.start import PolicyOptions
 from controller.reporting import OUTCOMES, REFUSALS
 from controller.warmup import WarmUp, middle, warm_up
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from controller.configuration.settings import PolicySettings, ScanSettings, Settings
     from controller.configuration.tags import Tags
     from controller.core.types import Measurement
+    from controller.opcua.security import ClientSecurity
     from models.bundle import Manifest
 
 Image: TypeAlias = "Mapping[str, Measurement]"
@@ -70,6 +72,7 @@ class Prepared:
     warm_up: WarmUp
     binding: Binding
     password: str | None = field(repr=False)
+    security: ClientSecurity | None
 
     @property
     def read_only(self) -> bool:
@@ -96,6 +99,7 @@ class Prepared:
             user=server.user,
             password=self.password,
             connect_timeout_s=server.connect_timeout_s,
+            security=self.security,
         )
 
     @property
@@ -171,6 +175,7 @@ def prepare(settings: Settings) -> Prepared:
         warm_up=warm_up(runtime),
         binding=bind(tags, runtime.manifest, file=settings.tags.path),
         password=_password(settings),
+        security=load_security(settings.security),
     )
 
 

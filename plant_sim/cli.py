@@ -39,8 +39,16 @@ Actuators = Annotated[bool | None, typer.Option(help="Actuator lag and rate limi
 def serve(
     *,
     config: Annotated[Path | None, typer.Option(help="Settings, see config/plant.toml")] = None,
-    host: Annotated[str | None, typer.Option(help="Loopback address to listen on")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one")] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure/--secure", help="Encrypt nothing; loopback addresses only"),
+    ] = None,
+    pki: Annotated[
+        str | None,
+        typer.Option(help="Folder of certificates; made where it does not exist"),
+    ] = None,
     speed: Annotated[float | None, typer.Option(help="Plant seconds per wall second")] = None,
     scenario: Scenario = None,
     seed: Seed = None,
@@ -64,6 +72,7 @@ def serve(
     """Serve R101, or several of its kind, over OPC UA until Ctrl-C."""
     overrides: dict[str, dict[str, Any]] = {
         "server": {"host": host, "port": port},
+        "security": {"insecure": insecure, "pki": pki},
         "simulation": {
             "scenario": scenario,
             "seed": seed,

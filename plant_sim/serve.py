@@ -14,7 +14,8 @@ import structlog
 
 from plant_sim.errors import ConfigurationError
 from plant_sim.opcua.area import PlantArea
-from plant_sim.opcua.server import PlantServer
+from plant_sim.opcua.pki import open_pki
+from plant_sim.opcua.server import APPLICATION_URI, PlantServer
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import RoleUsers, load_users
 from plant_sim.settings import UINT32_MAX, FileSettings, PlantSettings
@@ -105,6 +106,8 @@ def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) ->
     count = settings.units.count
     several = count > 1
     standard = StandardNodes() if several else None
+    security = settings.security
+    pki = None if security.insecure else open_pki(Path(security.pki), APPLICATION_URI)
     servers = []
     for index, name in enumerate(trend_names(settings.files.trend, count)):
         trend = _open_trend(name)
@@ -115,6 +118,7 @@ def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) ->
             users,
             host=settings.server.host,
             port=settings.server.port + index if settings.server.port else 0,
+            pki=pki,
             trend=trend,
             standard=standard,
             number=index + 1 if several else None,
@@ -149,7 +153,7 @@ async def _announce_and_wait(area: PlantArea, ready: Path | None, stop: asyncio.
         "ready",
         endpoint=endpoints[0],
         **({"endpoints": endpoints} if len(endpoints) > 1 else {}),
-        security="policy None: nothing is encrypted, loopback only",
+        security=area.servers[0].security,
         speed=unit.speed,
         scenario=unit.plant.scenario.name,
     )

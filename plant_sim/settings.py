@@ -37,6 +37,13 @@ class ServerSettings(_Section):
     tick_s: float = Field(default=0.05, ge=0.005, le=0.05)
 
 
+class SecuritySettings(_Section):
+    """Encryption: the folder of certificates, or none at all on a loopback address."""
+
+    insecure: bool = False
+    pki: str = Field(default="pki", min_length=1)
+
+
 class SimulationSettings(_Section):
     """The first episode, the clock, and what is switched on in the plant."""
 
@@ -100,6 +107,7 @@ class PlantSettings(BaseSettings):
     toml_file: ClassVar[Path | None] = None
 
     server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
     simulation: SimulationSettings = SimulationSettings()
     units: UnitSettings = UnitSettings()
     handshake: HandshakeSettings = HandshakeSettings()

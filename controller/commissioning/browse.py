@@ -16,9 +16,11 @@ from pydantic import ValidationError
 
 from controller.commissioning.guesses import Found
 from controller.commissioning.proposal import propose
+from controller.configuration.security import SecuritySettings, refuse_clear_text
 from controller.configuration.settings import ScanSettings, ServerSettings, Settings, read_password
 from controller.errors import ConfigError, PlantRefusedError, translate
 from controller.opcua.connection import FAULTS, Endpoint
+from controller.opcua.security import ServerRefusedError, load_security
 from controller.opcua.survey import browse_request, chunks, survey
 from models.bundle import BundleError, default_bundle, load_manifest
 
@@ -141,6 +143,7 @@ def browse_to(
     url: str,
     user: str | None,
     password_file: Path | None,
+    security: SecuritySettings,
     bundle: Path | None,
     out: Path | None,
     force: bool,
@@ -156,7 +159,7 @@ def browse_to(
             action="give another --out, or --force to overwrite it",
         )  # fmt: skip
     manifest = _manifest(bundle)
-    endpoint = _endpoint(url, user, password_file)
+    endpoint = _endpoint(url, user, password_file, security)
     text = asyncio.run(_browsed(endpoint, manifest, limits))
     if out is not None:
         write_whole(out, text)
@@ -166,14 +169,15 @@ def browse_to(
 async def _browsed(endpoint: Endpoint, manifest: Manifest | None, limits: Limits) -> str:
     client = endpoint.client()
     try:
-        await client.connect()
+        await endpoint.connect(client)
         uris = list(await client.get_namespace_array())
         walked = await walk(client, limits)
         facts = await survey(client, [place.node for place in walked.places])
-    except FAULTS as error:
+    except (*FAULTS, ServerRefusedError) as error:
         raise PlantRefusedError(
-            f"{endpoint.url} cannot be browsed: {error or type(error).__name__}; "
-            "check the url, that the server runs, and --user with --password-file"
+            f"{endpoint.url} cannot be browsed: {error or type(error).__name__}; check the url, "
+            "that the server runs, --user with --password-file, and that both sides trust each "
+            "other's certificates (trimtab certs show)"
         ) from None
     finally:
         await _leave(client)
@@ -204,7 +208,9 @@ def _manifest(bundle: Path | None) -> Manifest | None:
         return None
 
 
-def _endpoint(url: str, user: str | None, password_file: Path | None) -> Endpoint:
+def _endpoint(
+    url: str, user: str | None, password_file: Path | None, security: SecuritySettings
+) -> Endpoint:
     try:
         settings = Settings(
             server=ServerSettings(url=url, user=user, password_file=password_file),
@@ -212,12 +218,14 @@ def _endpoint(url: str, user: str | None, password_file: Path | None) -> Endpoin
         )
     except ValidationError as error:
         raise translate(error, file="command line", fields={}) from None
+    refuse_clear_text(security, url, file="command line")
     secret = read_password(settings)
     return Endpoint(
         url=url,
         user=user,
         password=None if secret is None else secret.get_secret_value(),
         connect_timeout_s=CONNECT_S,
+        security=load_security(security),
     )
 
 

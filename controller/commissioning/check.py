@@ -21,9 +21,11 @@ from controller.commissioning.comparison import (
     compare_tag,
 )
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
+from controller.opcua.certificates import days_left, subject
 from controller.opcua.connection import FAULTS
 from controller.opcua.image import measurement
 from controller.opcua.nodes import resolve
+from controller.opcua.security import ServerRefusedError
 from controller.opcua.survey import survey
 from controller.policy.start import probe
 from controller.refusals import explain_error
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncua import Client
+    from cryptography import x509
 
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Scaled, Tags
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from controller.startup import Prepared
 
 TIMEOUT = "handshake.heartbeat_timeout"
+EXPIRES_SOON_DAYS = 30.0
 MISSED_BEATS = 2.0
 """Heartbeats within the plant's time-out: one may be late without a shed."""
 
@@ -89,15 +93,42 @@ async def _policy(prepared: Prepared, file: Path) -> list[Finding]:
 async def _compare(prepared: Prepared) -> list[Finding]:
     client = prepared.endpoint.client()
     try:
-        await client.connect()
-        return await _findings(client, prepared)
-    except FAULTS as error:
+        server = await prepared.endpoint.connect(client)
+        return [*_certificates(prepared, server), *await _findings(client, prepared)]
+    except (*FAULTS, ServerRefusedError) as error:
         raise PlantRefusedError(explain_error(error, prepared)) from None
     finally:
         try:
             await client.disconnect()
         except FAULTS:
             client.disconnect_socket()
+
+
+def _certificates(prepared: Prepared, server: x509.Certificate | None) -> Iterable[Finding]:
+    """How the line is protected, and for how long yet."""
+    security = prepared.security
+    if security is None or server is None:
+        yield Finding(
+            key="security.policy",
+            verdict=Verdict.NOTE,
+            found="None: password and values cross this machine in clear",
+        )
+        return
+    yield Finding(
+        key="security.policy",
+        verdict=Verdict.FITS,
+        found=f"{security.policy}, signed and encrypted, to {subject(server)}",
+    )
+    for name, certificate in (("own", security.certificate), ("server's", server)):
+        left = days_left(certificate)
+        late = left < EXPIRES_SOON_DAYS
+        yield Finding(
+            key="security.certificate",
+            verdict=Verdict.NOTE if late else Verdict.FITS,
+            found=f"the {name} expires on {certificate.not_valid_after_utc:%Y-%m-%d}, "
+            f"in {left:.0f} days",
+            action="renew it and have the other side trust the new one" if late else "",
+        )
 
 
 async def _findings(client: Client, prepared: Prepared) -> list[Finding]:

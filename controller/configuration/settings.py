@@ -31,6 +31,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from controller.configuration.security import SecuritySettings, refuse_clear_text
 from controller.configuration.tags import read_toml
 from controller.errors import ConfigError, translate
 
@@ -208,6 +209,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
     scan: ScanSettings
     bundle: BundleSettings = BundleSettings()
     policy: PolicySettings | None = None
@@ -235,6 +237,7 @@ class Settings(BaseSettings):
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": Settings,
     "server": ServerSettings,
+    "security": SecuritySettings,
     "scan": ScanSettings,
     "bundle": BundleSettings,
     "policy": PolicySettings,
@@ -250,8 +253,8 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
     """Read and check controller.toml.  Raises ConfigError.
 
     overrides: nested values of the command line, {"server": {"url": ...}}.  The paths of tags,
-    bundle, policy and password file come back absolute; the journal's stays relative to the working
-    folder.
+    bundle, policy, certificates and password file come back absolute; the journal's stays relative
+    to the working folder.
     """
     _refuse_password(path, read_toml(path))
     loaded = _class_for(path)
@@ -265,6 +268,7 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
             allowed="one variable a key, such as TRIMTAB_SERVER__URL",
             action="correct or unset the variable",
         ) from None  # fmt: skip
+    refuse_clear_text(settings.security, settings.server.url, file=path)
     return _absolute(settings, path.resolve().parent)
 
 
@@ -335,7 +339,14 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         return None if value is None else folder / value.expanduser()
 
     server, bundle, tags = settings.server, settings.bundle, settings.tags
-    update: dict[str, Section] = {
+    security = settings.security
+    files = {
+        name: placed(getattr(security, name)) for name in ("pki", "certificate", "key", "trusted")
+    }
+    pin = placed(security.pinned_file)
+    certificates = {**files, **({} if pin is None else {"server_certificate": str(pin)})}
+    update: dict[str, BaseModel] = {
+        "security": security.model_copy(update=certificates),
         "server": server.model_copy(update={"password_file": placed(server.password_file)}),
         "bundle": bundle.model_copy(update={"path": placed(bundle.path)}),
         "tags": tags.model_copy(update={"path": placed(tags.path)}),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from asyncua import Client, ua
 
 from controller.demo.processes import DemoError
+from controller.opcua.security import ServerRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from asyncua.common.node import Node
+
+    from controller.opcua.security import ClientSecurity
 
 NAMESPACE = "urn:trimtab:softplant"
 TIMEOUT_S = 4.0
@@ -76,8 +79,14 @@ class PlantImage:
 class ControlRoom:
     """Three sessions with the plant's own users; an async context manager."""
 
-    def __init__(self, url: str, passwords: Mapping[str, str]) -> None:
-        """passwords: by user name; operator, engineer and observer are needed."""
+    def __init__(
+        self, url: str, passwords: Mapping[str, str], security: ClientSecurity | None = None
+    ) -> None:
+        """passwords: by user name; operator, engineer and observer are needed.
+
+        security: certificates; None speaks in clear.
+        """
+        self._security = security
         self._clients = {
             user: _client(url, user, passwords[user])
             for user in ("operator", "engineer", "observer")
@@ -89,9 +98,11 @@ class ControlRoom:
         """Log in and find the nodes; raises DemoError when that fails."""
         try:
             for user, client in self._clients.items():
+                if self._security is not None:
+                    await self._security.secure(client)
                 await self._stack.enter_async_context(client)
                 await self._find(user, client)
-        except (ua.UaError, OSError, TimeoutError) as error:
+        except (ua.UaError, OSError, TimeoutError, ServerRefusedError) as error:
             await self._stack.aclose()
             raise DemoError(f"the plant did not let the demo in: {error or type(error)}") from error
         return self

@@ -78,7 +78,7 @@ class Session:
             )
             stage.start_controller(endpoint, passwords["apc"])
             stage.start_baselines(self._plans)
-            async with ControlRoom(endpoint, passwords) as room:
+            async with ControlRoom(endpoint, passwords, stage.security) as room:
                 self._play = Play(
                     room=room,
                     stage=stage,

@@ -8,6 +8,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from controller.configuration.security import SecuritySettings
 from controller.configuration.settings import default_config_dir
 from controller.demo.plan import plans
 from controller.demo.processes import (
@@ -20,6 +21,8 @@ from controller.demo.processes import (
     wait_for_file,
 )
 from controller.demo.room import read_passwords
+from controller.opcua.pki import Folder, wish
+from controller.opcua.security import load_security
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 
     from controller.demo.plan import Options, ScenarioPlan
     from controller.demo.processes import Child
+    from controller.opcua.security import ClientSecurity
 
 HEARTBEAT_TIMEOUT_S = 1.0
 METRICS_PORT = 9464
 READY_S = 120.0
 """A machine that never ran the plant compiles its kernels first."""
 SHORT_S = 30.0
+CERTIFICATE_DAYS, KEY_BITS = 2, 2048
 STOP_S = 8.0
 BEHIND = 10
 """Nice value of what must not disturb the scan."""
@@ -44,6 +49,9 @@ url = {url}
 user = "apc"
 password_file = {password_file}
 owner = "trimtab demo"
+
+[security]
+pki = {pki}
 
 [scan]
 period_s = {period_s}
@@ -84,6 +92,7 @@ class Stage:
         self._options = options
         self._folder = folder
         self._secrets = secrets
+        self._pki = secrets / "pki"
         self._period_s = period_s
 
     def baseline_file(self, scenario: str) -> Path:
@@ -106,12 +115,25 @@ class Stage:
         arguments = ["serve", "--port", "0", "--speed", f"{self._options.speed:g}", "--noise"]
         arguments += ["--heartbeat-timeout", f"{HEARTBEAT_TIMEOUT_S:g}"]
         arguments += ["--credentials", str(users), "--trend", str(self.trend)]
-        arguments += ["--ready-file", str(ready)]
+        arguments += ["--ready-file", str(ready), "--pki", str(self._secrets / "plant-pki")]
         self.plant = start(
             "trimtab-plant", [*command("trimtab-plant"), *arguments], log=self._logs / "plant.log"
         )
         found = json.loads(await wait_for_file(ready, self.plant, READY_S))
+        self._trust_each_other()
         return found["endpoint"], read_passwords(users)
+
+    @property
+    def security(self) -> ClientSecurity | None:
+        """Certificates of the controller and of the control room."""
+        return load_security(SecuritySettings(pki=self._pki))
+
+    def _trust_each_other(self) -> None:
+        """Make our certificate; copy each side's into the other's folder, as an engineer would."""
+        ours, plants = Folder(self._pki), Folder(self._secrets / "plant-pki")
+        own = ours.init(wish(uri=None, given=(), days=CERTIFICATE_DAYS), KEY_BITS)
+        ours.trust(plants.own())
+        plants.trust(own)
 
     def start_controller(self, endpoint: str, password: str) -> None:
         """Write its configuration and start it."""
@@ -126,6 +148,7 @@ class Stage:
                 password_file=json.dumps(str(password_file)),
                 period_s=self._period_s,
                 heartbeat_timeout_s=HEARTBEAT_TIMEOUT_S,
+                pki=json.dumps(str(self._pki)),
                 bundle=json.dumps(str(self._options.bundle.absolute())),
                 tags=json.dumps(str(default_config_dir() / "tags.toml")),
                 journal=json.dumps(str(self.journal.absolute())),

@@ -16,6 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncua import Client, ua
+from asyncua.crypto import uacrypto
+from cryptography.exceptions import InvalidSignature
 
 from controller.opcua.nodes import AddressBook, resolve, value_types
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
@@ -23,11 +25,24 @@ from controller.opcua.targets import ANALOG, LARGEST_SINGLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cryptography import x509
+
     from controller.configuration.references import MethodRef, NodeRef
     from controller.opcua.image import ProcessImage
     from controller.opcua.nodes import Missing
+    from controller.opcua.security import ClientSecurity
 
-FAULTS = (OSError, TimeoutError, ua.UaError, LookupError, TypeError, ValueError, struct.error)
+FAULTS = (
+    OSError,
+    TimeoutError,
+    ua.UaError,
+    LookupError,
+    TypeError,
+    ValueError,
+    struct.error,
+    InvalidSignature,
+    uacrypto.InvalidSignature,
+)
 """What a broken line, a refusing server or a malformed answer raises in asyncua."""
 
 SESSION_TIMEOUT_S = 30.0
@@ -73,12 +88,16 @@ class WrongTypesError(NodesRefusedError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to connect, as whom, and how long it may take.  password is never shown."""
+    """Where to connect, as whom, and how long it may take.  password is never shown.
+
+    security: certificates; None sends everything in clear.
+    """
 
     url: str
     user: str | None
     password: str | None = field(repr=False)
     connect_timeout_s: float
+    security: ClientSecurity | None = None
 
     def client(self) -> Client:
         """Return a client that is not connected yet."""
@@ -90,6 +109,15 @@ class Endpoint:
             client.set_user(self.user)
             client.set_password(self.password or "")
         return client
+
+    async def connect(self, client: Client) -> x509.Certificate | None:
+        """Connect a client of this endpoint; return the server's certificate, None in clear.
+
+        Raises FAULTS, and ServerRefusedError for a server that is not trusted.
+        """
+        certificate = None if self.security is None else await self.security.secure(client)
+        await client.connect()
+        return certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +148,7 @@ class Connection:
         self._read_parameters = ua.ReadParameters()
         self._published_s = monotonic()
         self._silent_s = SILENT_S
+        self.certificate: x509.Certificate | None = None
 
     @classmethod
     async def open(
@@ -131,8 +160,8 @@ class Connection:
     ) -> Connection:
         """Connect, resolve and subscribe.
 
-        on_lost is called, with the reason, when the line breaks later.  Raises FAULTS, and
-        NodesRefusedError; nothing stays open then.
+        on_lost is called, with the reason, when the line breaks later.  Raises FAULTS,
+        ServerRefusedError and NodesRefusedError; nothing stays open then.
         """
         client = endpoint.client()
 
@@ -144,7 +173,7 @@ class Connection:
         ready = False
         try:
             async with asyncio.timeout(endpoint.connect_timeout_s):
-                await client.connect()
+                connection.certificate = await endpoint.connect(client)
                 await connection._prepare()
             ready = True
         finally:

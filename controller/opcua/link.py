@@ -19,9 +19,12 @@ from controller.opcua.connection import FAULTS, Connection, NodesRefusedError
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
 from controller.opcua.outbound import NEVER, Outbound
 from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
+from controller.opcua.security import ServerRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from cryptography import x509
 
     from controller.configuration.binding import Binding
     from controller.core.types import Measurement, Move, Tick, WriteOutcome
@@ -89,6 +92,8 @@ class Link:
         self._opened_s = NEVER
         self._pause_s = 0.0
         self._frozen: Mapping[str, Measurement] = {}
+        if endpoint.security is not None:
+            self._expires("own", endpoint.security.certificate)
 
     async def open(
         self,
@@ -152,7 +157,7 @@ class Link:
             connection = await Connection.open(
                 self._endpoint, self._wanted, self._image, self._lose
             )
-        except NodesRefusedError as error:
+        except (NodesRefusedError, ServerRefusedError) as error:
             return self._requests.refused("connect", error.status, str(error))
         except FAULTS as error:
             return self._requests.failed("connect", error)
@@ -161,11 +166,17 @@ class Link:
         self._sessions += 1
         self._opened_s = monotonic()
         self._metrics.connected.set(1)
+        self._expires("server", connection.certificate)
         await self.poll()
         if admit is not None:
             admit(self._image.measurements())
         await self._outbound.attach(connection)
         return None
+
+    def _expires(self, role: str, certificate: x509.Certificate | None) -> None:
+        if certificate is not None:
+            end_s = certificate.not_valid_after_utc.timestamp()
+            self._metrics.certificate_expiry.labels(role).set(end_s)
 
     def image(self) -> Mapping[str, Measurement]:
         """Return the process image: logical tag key -> last delivered value."""

@@ -13,6 +13,14 @@ MAX_OPERATIONS = 500
 """Nodes, items or calls in one request."""
 MESSAGE_BYTES = 256 * 1024
 """Longest message: 500 items with room to spare; decoding a longer one costs the others time."""
+CHUNK_BYTES = 65535
+"""Longest part of a message; a connection that announces a longer one is closed before it comes."""
+LOGIN_BYTES = 16 * 1024
+"""Longest message of a connection without a login: a session with a chain of certificates."""
+WAITING_BYTES = 4 * MESSAGE_BYTES
+"""Of one connection, received and not yet processed."""
+UNREAD_BYTES = 4 * 1024 * 1024
+"""Of one connection, sent and not yet read by the client."""
 
 SHORTEST_PUBLISHING_MS = 10.0
 MAX_SESSION_TIMEOUT_MS = 30_000.0

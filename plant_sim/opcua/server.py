@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,14 +18,15 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from asyncua import Server, ua
-from asyncua.common.connection import TransportLimits
+from asyncua import ua
 
 from plant_sim.errors import ConfigurationError, PlantRefusedError
 from plant_sim.opcua.address_space import AddressSpace
-from plant_sim.opcua.limits import MESSAGE_BYTES, publish_limits
+from plant_sim.opcua.limits import publish_limits
+from plant_sim.opcua.pki import Pki
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
 from plant_sim.opcua.standard_nodes import StandardNodes
+from plant_sim.opcua.transport import PlantUaServer
 from plant_sim.opcua.users import RoleUsers
 from plant_sim.trend import TrendFile
 from plant_sim.unit import handshake
@@ -37,24 +39,28 @@ from plant_sim.unit.writes import Value, apply_write
 APPLICATION_URI = "urn:trimtab:softplant:server"
 SERVER_NAME = "trimtab soft plant"
 PRODUCT_URI = "urn:trimtab:softplant:product"
-BUFFER_BYTES = 65535
 UINT32 = 2**32
 FLUSH_PERIOD_S = 1.0
+
+SECURE = [
+    ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
+    ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+]
 
 _log = structlog.get_logger("plant_sim.opcua.server")
 
 
 def loopback(host: str) -> str:
-    """The address to bind for `host`; raises ConfigurationError unless it is a loopback one."""
+    """The address to bind in clear; raises ConfigurationError unless it is a loopback one."""
     if host == "localhost":
         return "127.0.0.1"
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(host).is_loopback:
             return host
     raise ConfigurationError(
-        f"server.host = {host!r}: refused; this server has no encrypted endpoint yet, so passwords "
-        "and setpoints would cross the network in clear; allowed: 127.0.0.0/8, ::1, localhost; "
-        "from another machine use an SSH tunnel: ssh -L 4840:127.0.0.1:4840 HOST"
+        f"server.host = {host!r}: refused with --insecure, passwords and setpoints would cross the "
+        "network in clear; allowed: 127.0.0.0/8, ::1, localhost; leave --insecure out to be "
+        "served encrypted"
     )
 
 
@@ -68,43 +74,48 @@ class PlantServer:
         *,
         host: str,
         port: int,
+        pki: Pki | None = None,
         trend: TrendFile | None = None,
         standard: StandardNodes | None = None,
         number: int | None = None,
     ) -> None:
-        """Take the parts together; raises ConfigurationError for a host that is not loopback.
+        """Take the parts together.
 
-        standard: the nodes that servers of one process share.  number: of this unit, where there
-        are several; it is in every line logged here.
+        pki: certificates; None: nothing is encrypted, and ConfigurationError is raised for a host
+        that is not loopback.  standard: the nodes that servers of one process share.  number: of
+        this unit, where there are several; it is in every line logged here.
         """
         self.unit = unit
         self.nodes: AddressSpace
         self.endpoint = ""
-        self._host = loopback(host)
+        self._host = loopback(host) if pki is None else host
         self._port = port
         self._trend = trend
         self._log = _log if number is None else _log.bind(unit=number)
         self._heartbeat = 0
         self._flushed_s = 0.0
         self._seen = unit.hand
-        self._core = PlantInternalServer(users, standard)
+        self._core = PlantInternalServer(users, pki, standard)
         self._core.desk = self
-        self._server = Server(iserver=self._core)
+        self._server = PlantUaServer(
+            iserver=self._core, name=SERVER_NAME, admit=None if pki is None else pki.admit
+        )
+
+    @property
+    def security(self) -> str:
+        """What protects the line, in words for the log."""
+        if not self._core.encrypted:
+            return "policy None: nothing is encrypted, loopback only"
+        return "sign and encrypt: Aes256Sha256RsaPss, Basic256Sha256"
 
     async def start(self) -> None:
         """Build the nodes and listen; raises PlantRefusedError where the port cannot be had."""
         server = self._server
         host = f"[{self._host}]" if ":" in self._host else self._host
         server.set_endpoint(f"opc.tcp://{host}:{self._port}")
-        server.set_server_name(SERVER_NAME)
         server.product_uri = PRODUCT_URI
-        server.limits = TransportLimits(
-            max_recv_buffer=BUFFER_BYTES,
-            max_send_buffer=BUFFER_BYTES,
-            max_chunk_count=MESSAGE_BYTES // BUFFER_BYTES + 1,
-            max_message_size=MESSAGE_BYTES,
-        )
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        clear = [ua.SecurityPolicyType.NoSecurity]
+        server.set_security_policy(SECURE if self._core.encrypted else clear)
         await server.init()
         await publish_limits(server)
         await server.set_application_uri(APPLICATION_URI)
@@ -250,6 +261,8 @@ class PlantServer:
         """Put the port that was really bound into the endpoint descriptions."""
         bound = self._server.bserver
         port = bound.port if bound is not None else self._port
+        if self._host in ("0.0.0.0", "::"):  # noqa: S104  (every interface is no name to call)
+            host = socket.gethostname()
         url = f"opc.tcp://{host}:{port}"
         self._server.set_endpoint(url)
         for endpoint in self._core.endpoints:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User
+from asyncua.crypto.uacrypto import der_from_x509, x509_from_der
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 
@@ -23,6 +24,7 @@ from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
 from plant_sim.opcua.guarded_session import GuardedSession
 from plant_sim.opcua.node_items import READ, READ_WRITE
+from plant_sim.opcua.pki import Pki, application_uris
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import PlantUser
 from plant_sim.unit.reactor_unit import Refusal
@@ -65,6 +67,7 @@ class PlantSession(GuardedSession):
         self.made_s = time.monotonic()
         self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
         self.iserver.register_external_session(self)
+        self._certificate = b""
 
     @property
     def key(self) -> str:
@@ -76,10 +79,25 @@ class PlantSession(GuardedSession):
         """Role of the user; only an activated session gets far enough to be asked."""
         return self.user.plant_role if isinstance(self.user, PlantUser) else Role.OBSERVER
 
+    async def create_session(
+        self, params: ua.CreateSessionParameters, sockname: Any = None
+    ) -> ua.CreateSessionResult:
+        """Create; the certificate that the client shows must name the application it says it is."""
+        if self.iserver.encrypted:
+            certificate = x509_from_der(params.ClientCertificate)
+            if certificate is None:
+                raise ServiceError(ua.StatusCodes.BadCertificateInvalid)
+            if params.ClientDescription.ApplicationUri not in application_uris(certificate):
+                raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)
+            self._certificate = der_from_x509(certificate)
+        return await super().create_session(params, sockname)
+
     def activate_session(
         self, params: ua.ActivateSessionParameters, peer_certificate: bytes | None
     ) -> ua.ActivateSessionResult:
-        """Activate, also again on a new connection, but for the same user only."""
+        """Activate, also again on a new connection, but for the same client and user only."""
+        if self.iserver.encrypted and self._certificate != peer_certificate:
+            raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
         before = self.user if self.is_activated() else None
         if before is None and self.iserver.too_many_sessions_of(params.UserIdentityToken):
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
@@ -180,9 +198,18 @@ class PlantInternalServer(InternalServer):
 
     desk: Desk
 
-    def __init__(self, user_manager: Any, standard: StandardNodes | None = None) -> None:
+    def __init__(
+        self, user_manager: Any, pki: Pki | None = None, standard: StandardNodes | None = None
+    ) -> None:
+        """pki: the server's certificate and key; None: nothing is encrypted.
+
+        standard: the nodes that servers of one process share.
+        """
         super().__init__(user_manager=user_manager)
         self._standard = standard
+        self.encrypted = pki is not None
+        if pki is not None:
+            self.certificate, self.private_key = pki.certificate, pki.key
         self.allow_remote_admin = False
         self.supported_tokens = (ua.UserNameIdentityToken,)
         self.max_session_timeout_ms = limits.MAX_SESSION_TIMEOUT_MS
@@ -212,6 +239,13 @@ class PlantInternalServer(InternalServer):
         if present >= limits.MAX_SESSIONS_PER_CONNECTION:
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
         return PlantSession(self, self.aspace, self.subscription_service, name, external=True)
+
+    def decrypt_user_token(self, isession: Any, token: Any) -> tuple[str, str]:
+        """Name and password; RSA with PKCS #1 v1.5 is refused, whose padding can be sounded out."""
+        if (token.EncryptionAlgorithm or "").endswith("rsa-1_5"):
+            raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
+        found: tuple[str, str] = super().decrypt_user_token(isession, token)
+        return found
 
     def register_server(self, server: Any, conf: Any = None) -> None:  # noqa: ARG002
         """Refuse: this is no discovery server, and whoever asks has not logged in."""

@@ -39,6 +39,9 @@ speed = "plc:s=SIM.SPEED"
 CONFIG = """
 [server]
 url = {url}
+[security]
+policy = "None"
+insecure = true
 [scan]
 period_s = 0.1
 [tags]

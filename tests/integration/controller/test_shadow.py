@@ -26,6 +26,9 @@ TAGS = FOREIGN.replace("plc:s=TI_101.PV", "plc:/PLC/TI_101.PV").replace(
 CONFIG = """
 [server]
 url = {url}
+[security]
+policy = "None"
+insecure = true
 [scan]
 period_s = 0.2
 [tags]
@@ -114,7 +117,7 @@ async def test_browse_of_a_foreign_server_is_toml_whatever_the_names_are(plant, 
     await parent.add_variable(plant._id(evil), evil, 1.0)
     out = tmp_path / "tags.toml"
     code, text = await trimtab(
-        "tags", "browse", "--url", plant.url, "--out", str(out), cwd=tmp_path
+        "tags", "browse", "--url", plant.url, "--insecure", "--out", str(out), cwd=tmp_path
     )
     assert code == 0, text
     found = tomllib.loads(out.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from controller.demo.trend import read_trend
 async def plant(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
     """(endpoint, folder) of a plant at speed 3000."""
     ready = tmp_path / "ready.json"
-    arguments = ["serve", "--port", "0", "--speed", "3000", "--noise"]
+    arguments = ["serve", "--insecure", "--port", "0", "--speed", "3000", "--noise"]
     arguments += ["--credentials", str(tmp_path / "users.toml"), "--ready-file", str(ready)]
     arguments += ["--trend", str(tmp_path / "trend.csv")]
     child = start("plant", [*command("trimtab-plant"), *arguments], log=tmp_path / "log")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import tomllib
 
 import pytest
 from asyncua import Client, ua
+from asyncua.crypto import security_policies, uacrypto
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import FOLDERS, TAGS
@@ -87,6 +92,52 @@ class Peer:
         return value
 
 
+POLICIES = {
+    "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+}
+
+
+class Identity:
+    """A client application: its URI, key and certificate."""
+
+    def __init__(self, uri="urn:test:client", *, days=(-1, 10), bits=2048, usage=True, key=None):
+        self.uri = uri
+        self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+        now = dt.datetime.now(dt.UTC)
+        first, last = (now + dt.timedelta(days=day) for day in days)
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+        purposes = {
+            **dict.fromkeys(("digital_signature", "key_encipherment", "data_encipherment"), usage),
+            **dict.fromkeys(("content_commitment", "key_cert_sign"), True),
+            **dict.fromkeys(("key_agreement", "crl_sign", "encipher_only", "decipher_only"), False),
+        }
+        self.certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(first)
+            .not_valid_after(last)
+            .add_extension(names, critical=False)
+            .add_extension(x509.KeyUsage(**purposes), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        self.der = uacrypto.der_from_x509(self.certificate)
+
+    def client(self, plant, policy="Aes256Sha256RsaPss"):
+        """A client that will sign and encrypt, not connected, nobody logged in."""
+        client = Client(plant.endpoint, timeout=5)
+        client.application_uri = self.uri
+        client.security_policy = POLICIES[policy](
+            plant.certificate, self.certificate, self.key, ua.MessageSecurityMode.SignAndEncrypt
+        )
+        client.uaclient.set_security(client.security_policy)
+        return client
+
+
 class RunningPlant:
     """A server process."""
 
@@ -94,12 +145,14 @@ class RunningPlant:
         self.directory = directory
         self.credentials = directory / "users.toml"
         self.trend = directory / "trend.csv"
+        self.pki = directory / "pki"
         ready = directory / "ready.json"
         self.log = directory / "log.txt"
         files = ("--credentials", self.credentials, "--trend", self.trend, "--ready-file", ready)
+        files += ("--pki", self.pki)
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", "0", *map(str, files), *options],
+                [*COMMAND, "serve", "--insecure", "--port", "0", *map(str, files), *options],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -115,10 +168,25 @@ class RunningPlant:
             for name, entry in tomllib.loads(self.credentials.read_text())["users"].items()
         }
 
+    @property
+    def certificate(self):
+        """The server's certificate."""
+        file = self.pki / "own" / "certificate.der"
+        return x509.load_der_x509_certificate(file.read_bytes())
+
+    def trust(self, identity):
+        (self.pki / "trusted" / f"{identity.certificate.serial_number}.der").write_bytes(
+            identity.der
+        )
+
     @contextlib.asynccontextmanager
-    async def peer(self, user, endpoint=None):
-        """A session of `user`, at the only or first unit unless told which."""
-        client = Client(endpoint or self.endpoint, timeout=10)
+    async def peer(self, user, identity=None, *, endpoint=None):
+        """A session of `user`, at the only or first unit unless told which.
+
+        identity: of the client, None: in clear.
+        """
+        at = endpoint or self.endpoint
+        client = Client(at, timeout=10) if identity is None else identity.client(self)
         client.set_user(user)
         client.set_password(self.passwords[user])
         async with client:
@@ -164,3 +232,26 @@ async def fresh(plant):
         await engineer.put("Sim/Paused", False)  # noqa: FBT003
         await engineer.do("Sim/Reset", "grade_up", 5)
     return plant
+
+
+@pytest.fixture(scope="session")
+def secure_plant(tmp_path_factory):
+    """One encrypting plant for the whole session."""
+    folder = tmp_path_factory.mktemp("secure")
+    running = RunningPlant(folder, "--secure", "--speed", "3000", "--noise")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def identity(secure_plant):
+    """A client that the encrypting plant trusts."""
+    trusted = Identity()
+    secure_plant.trust(trusted)
+    return trusted
+
+
+@pytest.fixture
+def make_identity():
+    """Other clients, trusted by nobody yet: make_identity(uri, days=..., bits=..., usage=...)."""
+    return Identity

@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from asyncua import ua
 
 from plant_sim.trend import COLUMNS
 
@@ -94,14 +95,16 @@ def test_a_port_in_use_is_exit_4(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = run("serve", "--port", port, "--credentials", tmp_path / "users.toml")
+        result = run(
+            "serve", "--insecure", "--port", port, "--credentials", tmp_path / "users.toml"
+        )
     assert_refused(result, 4, f"127.0.0.1:{port}", "--port")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--host", "0.0.0.0"), ("server.host = '0.0.0.0'", "127.0.0.0/8", "SSH tunnel")),  # noqa: S104
+        (("--host", "0.0.0.0"), ("server.host = '0.0.0.0'", "127.0.0.0/8", "--insecure")),  # noqa: S104
         (("--speed", "0"), ("simulation.speed = 0.0", "0.1")),
         (("--trend", "no/where.csv"), ("files.trend = 'no/where.csv'",)),
         (("--speeed", "1"), ("No such option",)),
@@ -109,25 +112,40 @@ def test_a_port_in_use_is_exit_4(tmp_path):
 )
 def test_a_wrong_setting_is_exit_2(tmp_path, arguments, said):
     given = ("--port", "0", "--credentials", "users.toml", *arguments)
-    result = run("serve", *given, cwd=tmp_path)
+    result = run("serve", "--insecure", *given, cwd=tmp_path)
     assert_refused(result, 2, *said)
+
+
+async def test_encrypted_it_listens_on_every_interface(start_plant, make_identity):
+    plant = start_plant("--secure", "--host", "0.0.0.0")  # noqa: S104
+    host, port = plant.endpoint.removeprefix("opc.tcp://").split(":")
+    assert host == socket.gethostname()
+    trusted = make_identity()
+    plant.trust(trusted)
+    plant.endpoint = f"opc.tcp://127.0.0.1:{port}"
+    async with plant.peer("observer", trusted) as observer:
+        assert await observer.read("APC/HeartbeatOut") >= 0
+    stranger = make_identity("urn:test:stranger")
+    with pytest.raises(ua.uaerrors.BadSecurityChecksFailed):
+        await stranger.client(plant).connect()
+    assert plant.stop() == 0
 
 
 def test_files_are_not_destroyed_by_a_wrong_option(tmp_path):
     notes = tmp_path / "notes.txt"
     notes.write_text("keep me")
     users = ("--port", "0", "--credentials", tmp_path / "users.toml")
-    assert_refused(run("serve", *users, "--trend", notes), 2, "files.trend")
-    assert_refused(run("serve", *users, "--ready-file", notes), 2, "files.ready")
+    assert_refused(run("serve", "--insecure", *users, "--trend", notes), 2, "files.trend")
+    assert_refused(run("serve", "--insecure", *users, "--ready-file", notes), 2, "files.ready")
     assert notes.read_text() == "keep me"
     passwords = (tmp_path / "users.toml").read_text()
-    assert_refused(run("serve", *users, "--trend", users[-1]), 2, "the same file")
+    assert_refused(run("serve", "--insecure", *users, "--trend", users[-1]), 2, "the same file")
     assert (tmp_path / "users.toml").read_text() == passwords
 
 
 def test_a_malformed_environment_is_exit_2(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_PLANT_SERVER", "abc")
-    result = run("serve", "--port", "0", "--credentials", tmp_path / "users.toml")
+    result = run("serve", "--insecure", "--port", "0", "--credentials", tmp_path / "users.toml")
     assert_refused(result, 2, "server", "TRIMTAB_PLANT_SERVER__PORT=4841")
 
 
@@ -155,7 +173,10 @@ async def test_malformed_frames_are_short_lines_in_the_log(start_plant):
 
 def test_credentials_are_asked_for(tmp_path):
     assert_refused(
-        run("serve", "--port", "0", cwd=tmp_path), 2, "files.credentials", "--credentials"
+        run("serve", "--insecure", "--port", "0", cwd=tmp_path),
+        2,
+        "files.credentials",
+        "--credentials",
     )
 
 
@@ -163,7 +184,7 @@ def test_readable_credentials_are_refused(tmp_path):
     path = tmp_path / "users.toml"
     path.write_text('[users.a]\nrole = "apc"\npassword = "12345678"\n')
     path.chmod(0o644)
-    result = run("serve", "--port", "0", "--credentials", path)
+    result = run("serve", "--insecure", "--port", "0", "--credentials", path)
     assert_refused(result, 2, f"chmod 600 {path}")
     assert "12345678" not in result.stderr
 
@@ -173,7 +194,15 @@ def test_systemd_hears_ready_watchdog_and_stopping(tmp_path):
         heard.bind(str(tmp_path / "notify"))
         heard.settimeout(30)
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--credentials", tmp_path / "users.toml"],
+            [
+                *COMMAND,
+                "serve",
+                "--insecure",
+                "--port",
+                "0",
+                "--credentials",
+                tmp_path / "users.toml",
+            ],
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
             stderr=subprocess.DEVNULL,
         )

@@ -18,11 +18,11 @@ async def test_two_reactors_are_two_plants(start_plant):
     first, second = plant.ready["endpoints"]
     assert plant.endpoint == first != second
     async with (
-        plant.peer("engineer", first) as one,
-        plant.peer("engineer", second) as two,
-        plant.peer("operator", first) as operator,
-        plant.peer("apc", first) as apc_one,
-        plant.peer("apc", second) as apc_two,
+        plant.peer("engineer", endpoint=first) as one,
+        plant.peer("engineer", endpoint=second) as two,
+        plant.peer("operator", endpoint=first) as operator,
+        plant.peer("apc", endpoint=first) as apc_one,
+        plant.peer("apc", endpoint=second) as apc_two,
     ):
         assert [await peer.read("Sim/Seed") for peer in (one, two)] == [7, 8]
         for peer in (one, two):

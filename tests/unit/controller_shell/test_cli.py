@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from controller.cli import main
 
-COMMANDS = ("run", "shadow", "check", "tags", "journal", "demo", "version")
+COMMANDS = ("run", "shadow", "check", "tags", "journal", "certs", "demo", "version")
 
 
 def command(*argv: str, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
@@ -44,6 +44,8 @@ def test_help_is_there_within_a_second():
         "service",
         "commissioning.check",
         "commissioning.browse",
+        "commissioning.certs_command",
+        "commissioning.certs_table",
         "journal.view",
         "cycle",
         "opcua.link",
@@ -100,7 +102,9 @@ def test_a_wrong_key_says_what_it_was_meant_to_be(tmp_path):
 
 def test_browsing_nothing_writes_nothing(tmp_path):
     out = tmp_path / "tags.toml"
-    result = run("tags", "browse", "--url", "opc.tcp://127.0.0.1:9", "--out", str(out))
+    result = run(
+        "tags", "browse", "--url", "opc.tcp://127.0.0.1:9", "--insecure", "--out", str(out)
+    )
     assert result.exit_code == 4
     assert list(tmp_path.iterdir()) == []
 
@@ -108,7 +112,9 @@ def test_browsing_nothing_writes_nothing(tmp_path):
 def test_browsing_never_overwrites_unasked(tmp_path):
     out = tmp_path / "tags.toml"
     out.write_text("mine", encoding="utf-8")
-    result = run("tags", "browse", "--url", "opc.tcp://127.0.0.1:9", "--out", str(out))
+    result = run(
+        "tags", "browse", "--url", "opc.tcp://127.0.0.1:9", "--insecure", "--out", str(out)
+    )
     assert result.exit_code == 2
     assert out.read_text(encoding="utf-8") == "mine"
 

@@ -20,7 +20,10 @@ def settings(monkeypatch):
     monkeypatch.setenv("TRIMTAB_PASSWORD", PASSWORD)
 
     def load(**overrides):
-        return load_settings(default_config_dir() / "controller.toml", overrides)
+        clear = {"policy": "None", "insecure": True}
+        return load_settings(
+            default_config_dir() / "controller.toml", {"security": clear, **overrides}
+        )
 
     return load
 

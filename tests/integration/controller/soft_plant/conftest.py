@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controller.configuration.settings import default_config_dir
 from controller.journal.reader import Reader
+from controller.opcua.security import ClientSecurity
 
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from controller.cli import main; main()"
 NAMESPACE = "urn:trimtab:softplant"
@@ -38,6 +39,8 @@ user = "apc"
 password_file = "apc.password"
 reconnect_max_s = 1.0
 lease_ttl_s = 2.0
+[security]
+{security}
 [scan]
 period_s = {period}
 [tags]
@@ -47,6 +50,7 @@ path = {journal}
 [metrics]
 port = 0
 """
+IN_CLEAR = 'policy = "None"\ninsecure = true'
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -104,8 +108,10 @@ class Process:
 class Plant:
     """One `trimtab-plant serve`; can be ended and started again at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, secure: bool = False) -> None:
         self.folder = folder
+        self.secure = secure
+        self.pki = folder / "pki"
         self.trend = folder / "trend.csv"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -116,8 +122,18 @@ class Plant:
     async def start(self) -> None:
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        arguments = ["serve", "--port", str(self.port), "--speed", f"{SPEED:g}", "--noise"]
+        arguments = [
+            "serve",
+            "--insecure",
+            "--port",
+            str(self.port),
+            "--speed",
+            f"{SPEED:g}",
+            "--noise",
+        ]
         arguments += ["--heartbeat-timeout", str(HEARTBEAT_TIMEOUT_S)]
+        arguments += ["--secure"] if self.secure else []
+        arguments += ["--pki", str(self.pki)]
         arguments += ["--credentials", str(self.folder / "users.toml")]
         arguments += ["--trend", str(self.trend), "--ready-file", str(ready)]
         argv = [sys.executable, "-m", "plant_sim.cli", *arguments]
@@ -149,10 +165,13 @@ class Plant:
         return users["users"][user]["password"]
 
     @contextlib.asynccontextmanager
-    async def login(self, user: str):
+    async def login(self, user: str, security: ClientSecurity | None = None):
+        """A session; security: certificates, where the plant encrypts."""
         client = Client(self.url)
         client.set_user(user)
         client.set_password(self.password(user))
+        if security is not None:
+            await security.secure(client)
         async with client:
             yield Session(client, await client.get_namespace_index(NAMESPACE))
 
@@ -206,7 +225,7 @@ class Controller:
         self.process = None
         self.metrics_url = ""
 
-    def configure(self, url: str, password: str) -> None:
+    def configure(self, url: str, password: str, security: str = IN_CLEAR) -> None:
         secret = self.folder / "apc.password"
         secret.touch(mode=0o600)
         secret.write_text(password, encoding="utf-8")
@@ -214,6 +233,7 @@ class Controller:
             CONTROLLER.format(
                 url=json.dumps(url),
                 period=self.period_s,
+                security=security,
                 tags=json.dumps(str(default_config_dir() / "tags.toml")),
                 journal=json.dumps(str(self.journal)),
             ),
@@ -315,3 +335,9 @@ def make_controller(tmp_path):
     for item in made:
         if item.process is not None and item.process.popen.poll() is None:
             item.process.kill()
+
+
+@pytest.fixture(scope="module")
+def plant_class():
+    """For tests that need a plant of their own kind."""
+    return Plant

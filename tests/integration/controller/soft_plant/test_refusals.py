@@ -164,7 +164,7 @@ async def test_browse_proposes_tags_that_control_the_plant(
     controller.configure(soft_plant.url, soft_plant.password("apc"))
     out = tmp_path / "proposed.toml"
     secret = str(tmp_path / "apc.password")
-    browse = ["tags", "browse", "--url", soft_plant.url, "--user", "apc"]
+    browse = ["tags", "browse", "--url", soft_plant.url, "--user", "apc", "--insecure"]
     argv = [*browse, "--password-file", secret, "--out", str(out)]
     code, text = await browsed(argv, tmp_path)
     assert code == 0, text
