@@ -47,6 +47,10 @@ user = "apc"
 password_file = {password_file}
 owner = "fleet"
 
+[security]
+policy = "None"
+insecure = true
+
 [scan]
 period_s = {period_s}
 
@@ -110,7 +114,7 @@ class FleetStage:
     async def start_plant(self) -> list[str]:
         """Start one plant with every reactor; their endpoints."""
         ready, users = self._folder / "ready.json", self._folder / "users.toml"
-        arguments = ["serve", "--units", str(self._units), "--port", "0", "--noise"]
+        arguments = ["serve", "--units", str(self._units), "--port", "0", "--noise", "--insecure"]
         arguments += ["--speed", f"{self._speed:g}", "--credentials", str(users)]
         arguments += ["--ready-file", str(ready)]
         self.plant = start(

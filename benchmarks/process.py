@@ -152,6 +152,7 @@ def _configured(plant: SoftPlant) -> Path:
     tags = default_config_dir() / "tags.toml"
     config.write_text(
         f'[server]\nurl = "{plant.url}"\nuser = "apc"\npassword_file = "{secret}"\n'
+        '[security]\npolicy = "None"\ninsecure = true\n'
         f"[scan]\nperiod_s = {300.0 / SPEED:g}\n"
         f'[tags]\npath = "{tags}"\n[metrics]\nport = 0\n',
         encoding="utf-8",

@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.configuration.security import SecuritySettings
 from controller.demo.processes import command, start, stop, wait_for_file
 from controller.demo.room import ApcMode, ControlRoom, read_passwords
+from controller.opcua.pki import Folder, wish
+from controller.opcua.security import load_security
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
 SPEED = 3000.0
 READY_S = 120.0
 HEARTBEAT_TIMEOUT_S = 10.0
 
-logging.getLogger("asyncua").setLevel(logging.ERROR)  # passwords go over loopback here, unencrypted
+CERTIFICATE_DAYS, KEY_BITS = 1, 2048
+
+logging.getLogger("asyncua").setLevel(logging.ERROR)  # passwords may go over loopback in clear here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,29 +37,48 @@ class SoftPlant:
     url: str
     passwords: dict[str, str]
     folder: Path
+    security: SecuritySettings
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[ControlRoom]:
         """The control room, logged in; back in Manual at the end."""
-        async with ControlRoom(self.url, self.passwords) as room:
+        async with ControlRoom(self.url, self.passwords, load_security(self.security)) as room:
             yield room
             await room.select(ApcMode.MANUAL)
 
 
 @asynccontextmanager
-async def soft_plant(more: Sequence[str] = ()) -> AsyncIterator[SoftPlant]:
-    """Serve a plant at `SPEED` with noise; `more` are arguments of `trimtab-plant serve`."""
+async def soft_plant(*, secure: bool = False) -> AsyncIterator[SoftPlant]:
+    """Serve a plant at `SPEED` with noise; secure: encrypted, each side trusting the other."""
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as name:
         folder = Path(name)
         ready, users = folder / "ready.json", folder / "users.toml"
         arguments = ["serve", "--port", "0", "--speed", f"{SPEED:g}", "--noise"]
         arguments += ["--heartbeat-timeout", f"{HEARTBEAT_TIMEOUT_S:g}"]
-        arguments += ["--credentials", str(users), "--ready-file", str(ready), *more]
+        arguments += ["--credentials", str(users), "--ready-file", str(ready)]
+        arguments += ["--pki", str(folder / "plant-pki")] if secure else ["--insecure"]
         child = start(
             "trimtab-plant", [*command("trimtab-plant"), *arguments], log=folder / "plant.log"
         )
         try:
             found = json.loads(await wait_for_file(ready, child, READY_S))
-            yield SoftPlant(url=found["endpoint"], passwords=read_passwords(users), folder=folder)
+            security = SecuritySettings(policy="None", insecure=True)
+            if secure:
+                security = _trusting(folder / "pki", folder / "plant-pki")
+            yield SoftPlant(
+                url=found["endpoint"],
+                passwords=read_passwords(users),
+                folder=folder,
+                security=security,
+            )
         finally:
             await asyncio.shield(stop(child, signal.SIGTERM))
+
+
+def _trusting(ours: Path, plants: Path) -> SecuritySettings:
+    """A certificate for us, and each side's in the other's folder."""
+    mine, others = Folder(ours), Folder(plants)
+    own = mine.init(wish(uri=None, given=(), days=CERTIFICATE_DAYS), KEY_BITS)
+    mine.trust(others.own())
+    others.trust(own)
+    return SecuritySettings(pki=ours)

@@ -75,7 +75,15 @@ def free_then_taken():
 
 def test_units_are_at_consecutive_ports_or_not_served_at_all(tmp_path):
     port, taken = free_then_taken()
-    options = ("--units", "2", "--port", str(port), "--ready-file", tmp_path / "ready.json")
+    options = (
+        "--insecure",
+        "--units",
+        "2",
+        "--port",
+        str(port),
+        "--ready-file",
+        tmp_path / "ready.json",
+    )
     with taken:
         result = subprocess.run(
             [*COMMAND, "serve", "--credentials", tmp_path / "users.toml", *options],
