@@ -1,16 +1,15 @@
-"""What docs/foreign_policy.md shows works; so does an ONNX file where onnxruntime is at hand."""
+"""What docs/foreign_policy.md shows works; so does an ONNX file."""
 
 import asyncio
-import os
 import re
-import struct
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from controller.configuration.settings import default_config_dir, load_settings
 from controller.core.policy import PolicyMove
@@ -20,6 +19,7 @@ from controller.startup import prepare
 from models.runtime import ProcessSample
 
 PAGE = (Path(__file__).parents[3] / "docs/foreign_policy.md").read_text(encoding="utf-8")
+IN_CLEAR = {"policy": "None", "insecure": True}
 SAMPLE = ProcessSample(
     plant_time_s=0.0,
     cv=np.array([101.0, 349.0]),
@@ -32,7 +32,9 @@ SAMPLE = ProcessSample(
 async def answer(policy: dict, monkeypatch):
     """The first answer of a policy that [policy] names, as `trimtab run` would start it."""
     monkeypatch.setenv("TRIMTAB_PASSWORD", "not used")
-    settings = load_settings(default_config_dir() / "controller.toml", {"policy": policy})
+    settings = load_settings(
+        default_config_dir() / "controller.toml", {"policy": policy, "security": IN_CLEAR}
+    )
     prepared = prepare(settings)
     client = ForeignPolicy(prepared.policy_options, Metrics(prepared.labelling))
     bugs = []
@@ -60,67 +62,41 @@ async def test_the_example_answers(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------- ONNX
 
 
-def field(number: int, value: int | str | bytes) -> bytes:
-    """One field of a protocol buffer message."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 0x7F:
-        out += struct.pack("B", value & 0x7F | 0x80)
-        value >>= 7
-    return out + struct.pack("B", value)
-
-
 def graph(inputs: tuple[str, str, str]) -> bytes:
-    """An ONNX model (opset 17): move = third + (second - first), each double (1, 2)."""
+    """An ONNX model: move = third + (second - first), each double (1, 2)."""
     first, second, third = inputs
-    shape = b"".join(field(1, field(1, size)) for size in (1, 2))
-    kind = field(1, field(1, 11) + field(2, shape))
 
-    def info(name: str) -> bytes:
-        return field(1, name) + field(2, kind)
+    def info(name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, (1, 2))
 
-    def node(kind: str, left: str, right: str, out: str) -> bytes:
-        return field(1, left) + field(1, right) + field(2, out) + field(4, kind)
-
-    body = field(1, node("Sub", second, first, "error")) + field(
-        1, node("Add", third, "error", "move")
+    body = helper.make_graph(
+        [
+            helper.make_node("Sub", [second, first], ["error"]),
+            helper.make_node("Add", [third, "error"], ["move"]),
+        ],
+        "policy",
+        [info(name) for name in inputs],
+        [info("move")],
     )
-    body += field(2, "policy") + b"".join(field(11, info(name)) for name in inputs)
-    body += field(12, info("move"))
-    return field(1, 8) + field(7, body) + field(8, field(2, 17))
+    opset = helper.make_opsetid("", 17)
+    return helper.make_model(body, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
-@pytest.fixture
-def onnx_python() -> Path:
-    """An interpreter with onnxruntime: this one, or the one that ONNX_PYTHON names."""
-    python = os.environ.get("ONNX_PYTHON", sys.executable)
-    code = "import onnxruntime"
-    if subprocess.run([python, "-c", code], capture_output=True, check=False).returncode:
-        pytest.skip(f"{python} has no onnxruntime: name an interpreter that has in ONNX_PYTHON")
-    return Path(python)
-
-
-async def test_an_onnx_file_is_a_policy(tmp_path, monkeypatch, onnx_python):
+async def test_an_onnx_file_is_a_policy(tmp_path, monkeypatch):
     (tmp_path / "policy.onnx").write_bytes(graph(("cv", "sp", "mv")))
-    policy = {"onnx": tmp_path / "policy.onnx", "python": onnx_python}
+    policy = {"onnx": tmp_path / "policy.onnx", "python": Path(sys.executable)}
     got = await answer(policy, monkeypatch)
     assert isinstance(got, PolicyMove)
     assert got.move == pytest.approx([1.79 - 1.0, 339.9 + 1.5], abs=1e-9)
 
 
-async def test_an_onnx_file_with_another_input_is_refused_by_name(
-    tmp_path, monkeypatch, onnx_python
-):
+async def test_an_onnx_file_with_another_input_is_refused_by_name(tmp_path, monkeypatch):
     (tmp_path / "policy.onnx").write_bytes(graph(("cv", "sp", "action")))
-    policy = {"onnx": tmp_path / "policy.onnx", "python": onnx_python}
+    policy = {"onnx": tmp_path / "policy.onnx", "python": Path(sys.executable)}
     monkeypatch.setenv("TRIMTAB_PASSWORD", "not used")
-    settings = load_settings(default_config_dir() / "controller.toml", {"policy": policy})
+    settings = load_settings(
+        default_config_dir() / "controller.toml", {"policy": policy, "security": IN_CLEAR}
+    )
     prepared = prepare(settings)
     client = ForeignPolicy(prepared.policy_options, Metrics(prepared.labelling))
     reason = await client.start(lambda _: None)
