@@ -22,13 +22,18 @@ from typing import Any, TypeVar, cast
 import numba
 
 KERNEL_MODULES = (
+    "arithmetic",
     "compiled",
+    "lane_types",
+    "lanes",
+    "lane_functions",
     "reactor",
     "integrate",
     "regulatory",
     "interlock",
     "dcs",
     "dcs_batch",
+    "integrate_batch",
 )
 """Modules whose functions, or whose constants, end up in compiled code."""
 

@@ -1,0 +1,108 @@
+"""`plant_sim.integrate.advance` for many reactors: eight in the lanes of a kernel, on threads."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numba import prange
+from numpy.typing import ArrayLike
+
+from plant_sim.arithmetic import Arithmetic, checked_arithmetic
+from plant_sim.compiled import compiled
+from plant_sim.integrate import IntegrationError, integrate
+from plant_sim.lane_types import EIGHT, EIGHT_FAST, Kind
+from plant_sim.lanes import kernel_part, load, split, store
+from plant_sim.reactor import F64, NOMINAL
+
+WIDTH = EIGHT.width
+
+_KINDS = {Arithmetic.EXACT: EIGHT, Arithmetic.FAST: EIGHT_FAST}
+
+# A group's scratch, rows of WIDTH: state (5), inputs (3), parameters (6), wanted, peak.
+_INPUTS, _PARAMETERS, _WANTED, _PEAK, _ROWS = 5 * WIDTH, 8 * WIDTH, 14 * WIDTH, 15 * WIDTH, 16
+
+
+@kernel_part
+def advance_group(  # noqa: PLR0917  (kernels take positional arguments only)
+    kind: Kind, first: int, x: F64, inputs: F64, dt: float, p: F64, peak: F64
+) -> int:
+    """Advance the eight reactors from `first` on; returns how many have no solution."""
+    count = min(WIDTH, x.shape[0] - first)
+    cell = np.zeros(_ROWS * WIDTH)
+    for lane in range(WIDTH):
+        # lanes without a reactor repeat the first, and are not wanted
+        i = first + (lane if lane < count else 0)
+        for k in range(5):
+            cell[k * WIDTH + lane] = x[i, k]
+        for k in range(3):
+            cell[_INPUTS + k * WIDTH + lane] = inputs[i, k]
+        for k in range(6):
+            cell[_PARAMETERS + k * WIDTH + lane] = p[i, k]
+        cell[_WANTED + lane] = 1.0 if lane < count else 0.0
+    feed, coolant, flow_feed = split(load(cell, _INPUTS, 3, kind))
+    parameters, wanted = load(cell, _PARAMETERS, 6, kind), load(cell, _WANTED, 1, kind)
+    after, summit = integrate(
+        load(cell, 0, 5, kind), feed, coolant, flow_feed, dt, parameters, wanted
+    )
+    store(cell, 0, after)
+    store(cell, _PEAK, summit)
+    failed = 0
+    for lane in range(count):
+        for k in range(5):
+            x[first + lane, k] = cell[k * WIDTH + lane]
+        peak[first + lane] = cell[_PEAK + lane]
+        failed += np.isnan(peak[first + lane])
+    return failed
+
+
+@cache
+def kernel(kind: Kind) -> Callable[..., int]:
+    """Compile the loop over reactors: x (N, 5), inputs (N, 3), dt, p (N, 6), peak (N,)."""
+
+    @compiled(
+        "int64(float64[:, ::1], float64[:, ::1], float64, float64[:, ::1], float64[::1])",
+        parallel=True,
+    )
+    def advance_all(x: F64, inputs: F64, dt: float, p: F64, peak: F64) -> int:
+        failed = 0
+        for group in prange((x.shape[0] + WIDTH - 1) // WIDTH):
+            failed += advance_group(kind, group * WIDTH, x, inputs, dt, p, peak)
+        return failed
+
+    return advance_all
+
+
+def advance_batch(
+    x: ArrayLike,
+    u: ArrayLike,
+    dt: float,
+    parameters: ArrayLike | None = None,
+    *,
+    flow_feed: ArrayLike | None = None,
+    arithmetic: str = Arithmetic.EXACT,
+) -> tuple[F64, F64]:
+    """Advance reactors by `dt` seconds, each under constant inputs; as `advance` for each.
+
+    x: (N, 5) states.  u: (2,) or (N, 2) F_I [kg/h], T_c [K].
+    parameters: (6,) or (N, 6) as `Parameters.array`, nominal ones unless given.
+    flow_feed: initiator feed counted in the total flow [kg/h], a number or (N,), that of `u`
+    unless given.  arithmetic: see `Arithmetic`.
+    Returns the next states (N, 5) and the highest temperatures inside the step (N,) [K].
+    Raises ValueError for shapes that do not fit, and `IntegrationError` when the step budget of a
+    reactor does not suffice.
+    """
+    run = kernel(_KINDS[checked_arithmetic(arithmetic)])
+    after = np.array(x, dtype=np.float64, order="C")
+    if after.ndim != 2 or after.shape[1] != 5:
+        raise ValueError(f"x: shape {after.shape}; allowed: (N, 5)")
+    count = len(after)
+    inputs = np.empty((count, 3))
+    inputs[:, :2] = u
+    inputs[:, 2] = inputs[:, 0] if flow_feed is None else flow_feed
+    rows = np.empty((count, 6))
+    rows[:] = NOMINAL.array() if parameters is None else parameters
+    peak = np.empty(count)
+    if run(after, inputs, float(dt), rows, peak):
+        which = np.flatnonzero(np.isnan(peak)).tolist()
+        raise IntegrationError(f"no solution over {dt} s for the reactors {which}")
+    return after, peak
