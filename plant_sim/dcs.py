@@ -137,7 +137,7 @@ def run_scans(  # noqa: PLR0917  (kernels take positional arguments only)
         dt = SCAN_S if scan < scans - 1 else total - elapsed
         measured = (x[3] + noise[scan, 1], x[4] + noise[scan, 2])
         regulate(x[4], measured, dt, actual, integral, flags, modes, command, tuning, settings)
-        inputs[:2] = actual
+        inputs[0], inputs[1] = actual[0], actual[1]
         inputs[2] = actual[0] if np.isnan(settings[8]) else settings[8]
         phase = 1 if start + elapsed >= disturbed_at else 0
         peak = advance_in_place(x, inputs, dt, p[phase])

@@ -81,13 +81,15 @@ def vector_of(element: ir.Type, width: int) -> ir.Type:
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: LanesType) -> None:
         row = vector_of(DOUBLE, kind.width)
-        super().__init__(manager, kind, row if kind.rows == 1 else ir.ArrayType(row, kind.rows))
+        model = row if kind.rows == 1 else ir.ArrayType(row, kind.rows)
+        super().__init__(manager, kind, model)  # type: ignore[no-untyped-call]
 
 
 @register_model(MaskType)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: MaskType) -> None:
-        super().__init__(manager, kind, vector_of(ir.IntType(1), kind.width))
+        model = vector_of(ir.IntType(1), kind.width)
+        super().__init__(manager, kind, model)  # type: ignore[no-untyped-call]
 
 
 def splat(builder: Any, value: Any, width: int) -> Any:

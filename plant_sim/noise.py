@@ -1,7 +1,9 @@
 """Measurement noise of many plants, each from the random stream that it has when alone."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,8 @@ I64 = NDArray[np.int64]
 
 _AHEAD = 120
 """Instants drawn at once; a call for each sample would cost more than the numbers."""
+_ROWS_A_THREAD = 256
+"""Rows that are worth a thread."""
 
 
 class NormalDraws:
@@ -56,6 +60,15 @@ class NormalDraws:
             self.numbers = np.zeros((len(self.numbers), instants, 3))
         self.numbers[:, :left] = rest
         self._begin = 0
-        for index, rng in enumerate(self._rngs):
-            if rng is not None:
-                rng.standard_normal(out=self.numbers[index + 1, left:])
+        rows = [(self.numbers[i + 1, left:], rng) for i, rng in enumerate(self._rngs) if rng]
+        threads = min(numba.get_num_threads(), -(-len(rows) // _ROWS_A_THREAD))
+        if threads <= 1:
+            _fill(rows)
+            return
+        with ThreadPoolExecutor(threads) as pool:  # numpy draws without the interpreter's lock
+            list(pool.map(_fill, [rows[part::threads] for part in range(threads)]))
+
+
+def _fill(rows: Sequence[tuple[F64, np.random.Generator]]) -> None:
+    for numbers, rng in rows:
+        rng.standard_normal(out=numbers)
