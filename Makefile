@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+BENCHED := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type contracts wheel bench train clean
@@ -40,7 +41,7 @@ wheel: $(DEV) ## build the wheel into dist/ and test it outside the checkout
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 	@TRIMTAB_WHEEL=$$(ls dist/*.whl) $(BIN)/python -m pytest tests/packaging
 
-bench: $(DEV) ## measure, print a table and write bench.json
+bench: $(BENCHED) ## measure, print a table and write bench.json (BENCH="--only scalar --plots DIR" for options)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
@@ -65,3 +66,8 @@ $(DEV): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
 	@echo "installing trimtab[dev] (the first time takes a few minutes) into $(VENV)"
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $(RUN) $@
+
+$(BENCHED): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
+	@echo "installing trimtab[dev,bench] (the first time takes a few minutes) into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $(RUN) $(DEV) $@

@@ -2,8 +2,9 @@
 
     read -> validate -> advise -> decide the mode -> guard -> write -> close the books
 
-Scan and tick take turns: neither sees the other half done.  Both decide with the same pure
-functions of `controller.core`; what is here is their order, the clock and the line.
+Scan and tick take turns: neither sees the other half done.  While a foreign policy is asked the
+turn is free, so that ticks go on; the scan proper then reads the plant anew.  Both decide with the
+same pure functions of `controller.core`; what is here is their order, the clock and the line.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from controller.core.box import (
 from controller.core.conditions import Circumstances, derive, effects
 from controller.core.guard import guard, release
 from controller.core.modes import next_mode, supervise
-from controller.core.observe import advice_request
+from controller.core.observe import advice_request, observe
+from controller.core.policy import PolicyFailed, judged, move_of
 from controller.core.report import CycleReport
 from controller.core.state import Mode, ModeState
 from controller.core.types import (
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from controller.configuration.binding import Binding
     from controller.core.conditions import Condition, Effects
+    from controller.core.policy import PolicyAnswer
     from controller.core.types import (
         F64,
         Move,
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
     )
     from controller.core.validate import ValidationRules
     from controller.opcua.requests import Failed
-    from models.runtime import AdviceRequest
+    from models.runtime import AdviceRequest, ProcessSample
 
 
 class Line(Protocol):
@@ -93,6 +96,18 @@ class Adviser(Protocol):
 
     def propose(self, request: AdviceRequest, deadline_s: float) -> Proposal:
         """Answer, or say why not."""
+        ...
+
+
+class Policy(Protocol):
+    """What a cycle needs of a policy outside the bundle."""
+
+    async def ask(self, sample: ProcessSample, due_s: float) -> PolicyAnswer:
+        """Answer within the policy's own time-out after due_s (monotonic), or say why not."""
+        ...
+
+    def abandon(self) -> None:
+        """Answer the question in progress now, and every later one at once, as failed."""
         ...
 
 
@@ -142,16 +157,22 @@ class Cycle:
         binding: Binding,
         rules: ValidationRules,
         surroundings: Callable[[], Circumstances],
+        policy: Policy | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """surroundings: what is known outside the scan (read-only, stopping, journal)."""
+        """surroundings: what is known outside the scan (read-only, stopping, journal).
+
+        policy: a foreign one, asked in the place of the bundle's own.
+        """
         self._line = line
         self._adviser = adviser
+        self._policy = policy
         self._binding = binding
         self._rules = rules
         self._surroundings = surroundings
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._whole_scan = asyncio.Lock()
         self._memory = ValidationMemory()
         self._outcome: WriteOutcome = NOTHING_WRITTEN
         self._last: F64 = no_targets(len(binding.mvs))
@@ -177,11 +198,32 @@ class Cycle:
 
     async def scan(self, tick: Tick) -> CycleReport:
         """Run one scan; tick.budget_s counts from tick.started_s."""
-        async with self._turn:
-            return await self._scan(tick)
+        async with self._whole_scan:
+            watch = Stopwatch(self._clock)
+            answer = await self._consult(tick)
+            if answer is not None:
+                watch.lap("policy")
+            async with self._turn:
+                return await self._scan(tick, watch, answer)
 
-    async def _scan(self, tick: Tick) -> CycleReport:
-        watch = Stopwatch(self._clock)
+    async def _consult(self, tick: Tick) -> PolicyAnswer | None:
+        """Ask a foreign policy about this instant; None without one.
+
+        The turn is held for the look only, and the look counts nothing: the scan proper, which
+        reads anew, does.
+        """
+        if self._policy is None:
+            return None
+        async with self._turn:
+            snapshot = await self._read(tick)
+            readings, _ = validate(
+                snapshot, self._binding, self._rules, self._memory, is_scan=False
+            )
+        if not readings.usable:
+            return PolicyFailed(asked=None, detail="the policy was not asked: a value was missing")
+        return await self._policy.ask(observe(readings), tick.due_s)
+
+    async def _scan(self, tick: Tick, watch: Stopwatch, answer: PolicyAnswer | None) -> CycleReport:
         snapshot = await self._read(tick)
         watch.lap("read")
         readings, self._memory = validate(snapshot, self._binding, self._rules, self._memory)
@@ -189,7 +231,7 @@ class Cycle:
         watch.lap("validate")
         around = self._around()
         origin = box_origin(self.state, readings, self._last, read_only=around.read_only)
-        proposal = self._propose(readings, origin, tick.started_s + tick.budget_s)
+        proposal = self._propose(readings, origin, tick.started_s + tick.budget_s, answer)
         watch.lap("advise")
         before = self.state
         found = self._found(readings, proposal, around)
@@ -212,6 +254,7 @@ class Cycle:
             duration_s=watch.elapsed_s,
             deadline_s=tick.budget_s,
             stage_s=watch.laps,
+            policy=answer,
         )
 
     async def _read(self, tick: Tick) -> Snapshot:
@@ -220,7 +263,9 @@ class Cycle:
         snapshot = self._line.freeze(tick)
         return snapshot if failure is None else replace(snapshot, current=False)
 
-    def _propose(self, readings: Readings, origin: F64, deadline_s: float) -> Proposal:
+    def _propose(
+        self, readings: Readings, origin: F64, deadline_s: float, answer: PolicyAnswer | None
+    ) -> Proposal:
         """Ask in every mode: the model's memory must be current when AUTO is entered."""
         if not readings.usable:
             return NotAsked(reason="a value that the model needs must not be used")
@@ -228,8 +273,13 @@ class Cycle:
         if isinstance(box, EmptyBox):
             return NotAsked(reason=f"{self._binding.mvs[box.mv].name}: {box.detail}")
         waits = readings.handshake.active is False
-        request = advice_request(readings, box, freeze=waits or self.state.mode is not Mode.AUTO)
-        return self._adviser.propose(request, deadline_s)
+        request = advice_request(
+            readings,
+            box,
+            freeze=waits or self.state.mode is not Mode.AUTO,
+            policy_move=move_of(answer),
+        )
+        return judged(self._adviser.propose(request, deadline_s), answer)
 
     def _move(
         self,
@@ -299,7 +349,9 @@ class Cycle:
 
     async def stop(self, reason: str) -> Failed | None:
         """End in order: hand the MVs back if this controller has them, and stay out of AUTO."""
-        async with self._turn:
+        if self._policy is not None:
+            self._policy.abandon()
+        async with self._whole_scan, self._turn:
             in_control, self.state = self.state.in_control, ModeState(mode=Mode.SHED, reason=reason)
             self._last = no_targets(len(self._binding.mvs))
             return await self._line.shed(reason) if in_control or self._release_due else None

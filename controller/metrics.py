@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
 
-STAGES = ("read", "validate", "advise", "guard", "write")
+STAGES = ("policy", "read", "validate", "advise", "guard", "write")
 """Parts of a scan that are timed by themselves, in their order."""
 
 SERVICES = ("connect", "read", "write", "heartbeat", "lease", "call")
 """OPC UA requests that are timed and whose failures are counted."""
+
+POLICY_ANSWERS = ("move", "late", "failed")
+"""What a foreign policy answers, as far as it is counted."""
 
 DEADLINE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 1.25, 2.5, 5.0)
 """Bucket edges as shares of the deadline; 1.0 makes one edge the deadline itself."""
@@ -66,6 +69,7 @@ class Metrics:
         self._modes(labels)
         self._actions(labels)
         self._performance(labels)
+        self._policy(labels)
         self._connection(labels)
 
     def _gauge(self, name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
@@ -196,6 +200,29 @@ class Metrics:
         for name, _unit in labels.cvs:
             self.iae.labels(name)
             self.in_spec.labels(name)
+
+    def _policy(self, labels: Labelling) -> None:
+        self.policy_up = self._gauge(
+            "policy_up", "1 while the worker of a foreign policy answers; NaN without one."
+        )
+        self.policy_answers = self._counter(
+            "policy_answers_total", "Questions to a foreign policy, by what came of them.",
+            ["answer"],
+        )  # fmt: skip
+        self.policy_dropped = self._counter(
+            "policy_dropped_total", "Answers of a foreign policy that came after their scan."
+        )
+        self.policy_restarts = self._counter(
+            "policy_restarts_total", "Workers of a foreign policy started after the first."
+        )
+        self.policy_duration = self._histogram(
+            "policy_duration_seconds",
+            "Question to the answer of a foreign policy.",
+            [share * labels.deadline_s for share in DEADLINE_SHARES],
+        )
+        self.policy_up.set(nan)
+        for answer in POLICY_ANSWERS:
+            self.policy_answers.labels(answer)
 
     def _connection(self, labels: Labelling) -> None:
         self.request_duration = self._histogram(

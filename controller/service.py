@@ -33,6 +33,7 @@ from controller.journal.writer import Event, Journal, RunInfo
 from controller.logs import logger, scan_bound
 from controller.metrics import Metrics, MetricsServer
 from controller.opcua.link import Link
+from controller.policy.foreign import ForeignPolicy
 from controller.refusals import explain
 from controller.reporting import Reporter
 from controller.timing import GridJob
@@ -76,6 +77,8 @@ class Service:
         self._completed_s = float("-inf")
         self._reported = -1
         self._announcer = Announcer()
+        options = prepared.policy_options
+        self._policy = None if options is None else ForeignPolicy(options, self._metrics)
         self._link = Link(
             endpoint=prepared.endpoint,
             wanted=prepared.wanted,
@@ -94,12 +97,16 @@ class Service:
             loop.add_signal_handler(number, self._stop.set)
         server = self._serve_metrics()
         try:
+            if not await self._policy_answers():
+                return EXIT_OK
             failure = await self._link.open(self._failed, self._admit)
             if failure is not None:
                 raise PlantRefusedError(explain(failure, self._prepared))
             await self._operate(self._opened_journal(), server)
         finally:
             await self._protected("link", self._link.close)
+            if self._policy is not None:
+                await self._protected("policy", self._policy.close)
             await self._protected("journal", self._close_journal)
             await self._protected("announcer", self._announcer.close)
             if server is not None:
@@ -133,6 +140,7 @@ class Service:
             binding=prepared.binding,
             rules=prepared.rules,
             surroundings=partial(self._surroundings, journal),
+            policy=self._policy,
         )
         keeping = Housekeeping(
             link=self._link, metrics=self._metrics, journal=journal, reporter=reporter
@@ -263,16 +271,38 @@ class Service:
     def _ready(self, server: MetricsServer | None) -> None:
         """Say, once, that the controller works: to the service manager and to the user."""
         self._announcer.ready()
-        prepared, scan = self._prepared, self._prepared.settings.scan
+        prepared, scan, warm = self._prepared, self._prepared.settings.scan, self._prepared.warm_up
+        self._log.info("model_warm", first_s=warm.first_s, then_s=warm.then_s)
         what = "shadowing (read-only)" if prepared.read_only else "controlling"
         metrics = f", metrics at {server.url}" if server is not None else ""
         sys.stdout.write(
             f"trimtab ready: {what} {prepared.endpoint.url}, "
-            f"a scan every {scan.period_s:g} s{metrics}\n"
+            f"a scan every {scan.period_s:g} s, a move in {1e3 * warm.then_s:.1f} ms{metrics}\n"
         )
         sys.stdout.flush()
 
     # ------------------------------------------------------------------ resources
+
+    async def _policy_answers(self) -> bool:
+        """Start a foreign policy before the plant is touched; False when told to stop meanwhile.
+
+        Raises ConfigError when it does not answer.
+        """
+        wanted = self._prepared.settings.policy
+        if self._policy is None or wanted is None:
+            return True
+        start = asyncio.create_task(self._policy.start(self._failed))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not start.done():
+            start.cancel()
+            await asyncio.wait({start})
+            return False
+        reason = start.result()
+        if reason is not None:
+            raise startup.policy_refused(wanted, self._config_file, reason)
+        return True
 
     def _serve_metrics(self) -> MetricsServer | None:
         wanted = self._prepared.settings.metrics

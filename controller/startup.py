@@ -22,7 +22,9 @@ from controller.metrics import Labelling
 from controller.opcua.connection import Endpoint, Wanted
 from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import WRITTEN_KEYS, Ownership
+from controller.policy.start import PolicyOptions
 from controller.reporting import OUTCOMES, REFUSALS
+from controller.warmup import WarmUp, middle, warm_up
 from models.bundle import MANIFEST, BundleError, default_bundle, sha256
 from models.runtime import Runtime
 
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from controller.configuration.binding import Binding
-    from controller.configuration.settings import Settings
+    from controller.configuration.settings import PolicySettings, ScanSettings, Settings
     from controller.configuration.tags import Tags
     from controller.core.types import Measurement
+    from models.bundle import Manifest
 
 Image: TypeAlias = "Mapping[str, Measurement]"
 
@@ -44,6 +47,14 @@ PERIOD_TOLERANCE = 1e-3
 """Relative difference of period x speed from the sample time that still counts as equal."""
 
 SPEED = "clock.speed"
+
+POLICY_SHARE = 0.8
+"""Share of the scan's deadline that a foreign policy may take unless configured."""
+
+STUCK_SCANS = 3.0
+STUCK_AT_LEAST_S = 5.0
+"""Silence after which a foreign policy's worker is replaced: three scans (AUTO has shed by then),
+but at least so long, as a start may take longer than the overrun that it is to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,7 @@ class Prepared:
     bundle: Path
     manifest_sha256: str
     runtime: Runtime
+    warm_up: WarmUp
     binding: Binding
     password: str | None = field(repr=False)
 
@@ -117,6 +129,12 @@ class Prepared:
         )
 
     @property
+    def policy_options(self) -> PolicyOptions | None:
+        """What runs in the place of the bundle's policy; None for the bundle's own."""
+        wanted, scan = self.settings.policy, self.settings.scan
+        return None if wanted is None else _policy_options(wanted, scan, self.runtime.manifest)
+
+    @property
     def labelling(self) -> Labelling:
         """Everything that names a series of the metrics."""
         manifest, scan = self.runtime.manifest, self.settings.scan
@@ -138,6 +156,7 @@ class Prepared:
 
 def prepare(settings: Settings) -> Prepared:
     """Load and join everything.  Raises ConfigError (exit 2) or BundleError (exit 3)."""
+    _check_policy_timeout(settings)
     tags = load_tags(settings.tags.path)
     bundle = settings.bundle.path or default_bundle()
     digest = _pinned(bundle, settings.bundle.manifest_sha256)
@@ -149,8 +168,50 @@ def prepare(settings: Settings) -> Prepared:
         bundle=bundle,
         manifest_sha256=digest,
         runtime=runtime,
+        warm_up=warm_up(runtime),
         binding=bind(tags, runtime.manifest, file=settings.tags.path),
         password=_password(settings),
+    )
+
+
+def policy_refused(settings: PolicySettings, file: Path | str, reason: str) -> ConfigError:
+    """The error for a foreign policy that does not start, with the worker's words."""
+    key = "factory" if settings.onnx is None else "onnx"
+    return ConfigError(
+        file=file, key=f"policy.{key}", received=str(getattr(settings, key)),
+        allowed="a policy that loads, and answers a first question with one number for each MV",
+        action=f"correct what the policy's own process says: {reason}",
+    )  # fmt: skip
+
+
+def _check_policy_timeout(settings: Settings) -> None:
+    timeout_s = None if settings.policy is None else settings.policy.timeout_s
+    if timeout_s is not None and timeout_s >= settings.scan.deadline_s:
+        raise ConfigError(
+            file="settings", key="policy.timeout_s", received=timeout_s,
+            allowed=f"less than the scan's deadline, {settings.scan.deadline_s:g} s",
+            action="leave it out for 0.8 of the deadline, or scan.deadline_fraction higher",
+        )  # fmt: skip
+
+
+def _policy_options(
+    wanted: PolicySettings, scan: ScanSettings, manifest: Manifest
+) -> PolicyOptions:
+    """The first question is about the middle of every range."""
+    if wanted.onnx is not None:
+        load = {"onnx": str(wanted.onnx)}
+    else:
+        load = {"factory": str(wanted.factory), "folder": str(wanted.folder)}
+    return PolicyOptions(
+        python=wanted.python,
+        load=load,
+        cvs=[cv.name for cv in manifest.cvs],
+        mvs=[mv.name for mv in manifest.mvs],
+        dvs=[dv.name for dv in manifest.dvs],
+        warm_up=middle(manifest),
+        timeout_s=wanted.timeout_s or POLICY_SHARE * scan.deadline_s,
+        start_timeout_s=wanted.start_timeout_s,
+        stuck_s=max(STUCK_SCANS * scan.period_s, STUCK_AT_LEAST_S),
     )
 
 

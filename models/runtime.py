@@ -15,8 +15,10 @@ import numpy as np
 
 from models.bundle import BundleError, Manifest, load_manifest, load_weights
 from models.online.advice import Advice, AdviceRequest, Refusal, RefusalReason
-from models.online.correction import BoxProblem, Solution, minimise
-from models.online.features import ProcessSample, values
+from models.online.box_problem import BoxProblem, Flaw, Solution, Unsolved
+from models.online.correction import minimise
+from models.online.envelope import Envelope
+from models.online.features import ProcessSample
 from models.online.forward import mlp_from
 from models.online.prediction import CLOCK_JITTER_S, Memory, Tracker
 from models.online.sequence import Response, SequenceModel
@@ -84,6 +86,9 @@ class Runtime:
         self._low = np.array([mv.low for mv in manifest.mvs])
         self._high = np.array([mv.high for mv in manifest.mvs])
         self._half = (self._high - self._low) / 2.0
+        # What limits one move limits each later one: block j is reached in `scans` moves.
+        self._scans = self.model.starts[:, None] + 1.0
+        self._envelope = Envelope(manifest)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -101,43 +106,50 @@ class Runtime:
         """The policy's move (n_mv,) [MV units], cut to the range of the MVs."""
         if self._policy_override is not None:
             return self._policy_override(sample)
-        estimated = replace(sample, cv=memory.estimate)
+        estimated = np.concatenate((memory.estimate, sample.dv, sample.mv))
         features = self.tracker.policy_map.vector(
-            values(estimated), sample.sp - memory.estimate, memory.policy_filters
+            estimated, sample.sp - memory.estimate, memory.policy_filters
         )
         increment = np.tanh(self._policy(features)) * self._increment
-        move: F64 = np.clip(sample.mv + increment, self._low, self._high)
+        move: F64 = np.minimum(np.maximum(sample.mv + increment, self._low), self._high)
         return move
 
     def advise(self, request: AdviceRequest, memory: Memory) -> tuple[Advice | Refusal, Memory]:
         """One scan: remember, ask the policy, correct, certify. Bounded and deterministic.
 
-        A refusal for input that is not finite leaves the memory as it was.
+        A refusal for input that is not finite, or so large that the model's arithmetic ends in
+        something that is not, leaves the memory as it was.
         """
         refusal = self._refuse_input(request)
         if refusal is not None:
             return refusal, memory
+        with np.errstate(all="ignore"):  # what overflows is looked for, and refused
+            return self._advise(request, memory)
+
+    def _advise(self, request: AdviceRequest, before: Memory) -> tuple[Advice | Refusal, Memory]:
         sample = request.sample
-        elapsed = sample.plant_time_s - memory.plant_time_s
-        memory = self.tracker.observe(memory, sample)
-        estimated = replace(sample, cv=memory.estimate)
-        error = sample.sp - memory.estimate
-        features = self.tracker.cost_map.vector(values(estimated), error, memory.cost_filters)
-        response = self.model.response(features).under(memory.disturbance)
-        memory = self.tracker.learn(memory, sample, response)
-        reason = self.manifest.setpoint_in_envelope(sample.sp)
+        elapsed = sample.plant_time_s - before.plant_time_s
+        memory, features, response = self._recall(sample, before)
+        sound = (memory.estimate, memory.cost_filters, memory.bias, response.free, response.gains)
+        if not all(np.isfinite(part).all() for part in sound):
+            detail = f"the prediction is not finite at {sample.cv.tolist()}, {sample.dv.tolist()}"
+            return Refusal(reason=RefusalReason.NON_FINITE_INPUT, detail=detail), before
+        reason = self._envelope.refuses(sample.sp)
         if reason is not None:
             return Refusal(reason=RefusalReason.OUTSIDE_ENVELOPE, detail=reason), memory
         if not request.freeze and elapsed > 0.0:
             memory = self.tracker.integrate(
                 memory,
-                error,
+                sample.sp - memory.estimate,
                 min(elapsed, self.manifest.sample_time_s),
                 blocked_high=request.windup_high | (sample.mv >= request.range_high),
                 blocked_low=request.windup_low | (sample.mv <= request.range_low),
             )
+        foreign = request.policy_move
         scan = _Scan(
-            policy=self.policy_move(memory, sample),
+            policy=self.policy_move(memory, sample)
+            if foreign is None
+            else np.clip(foreign, self._low, self._high),
             target=self.tracker.target(memory, sample.sp),
             response=response,
             novelty=self.watch.novelty(features),
@@ -151,7 +163,18 @@ class Runtime:
             gap_relative=cost.gap_relative,
             max_iterations=cost.max_iterations,
         )
+        if isinstance(solution, Unsolved):
+            return _unsolved(solution), memory
         return self._answer(request, memory, problem, solution, scan)
+
+    def _recall(self, sample: ProcessSample, memory: Memory) -> tuple[Memory, F64, Response]:
+        """Memory brought to this instant, the features of the cost, and the model there."""
+        memory = self.tracker.observe(memory, sample)
+        error = sample.sp - memory.estimate
+        estimated = np.concatenate((memory.estimate, sample.dv, sample.mv))
+        features = self.tracker.cost_map.vector(estimated, error, memory.cost_filters)
+        response = self.model.response(features).under(memory.disturbance)
+        return self.tracker.learn(memory, sample, response), features, response
 
     def _refuse_input(self, request: AdviceRequest) -> Refusal | None:
         sample = request.sample
@@ -161,14 +184,18 @@ class Runtime:
             "setpoint": sample.sp,
             "MV": sample.mv,
             "DV": sample.dv,
-            "box": np.concatenate((request.low, request.high)),
-            "range": np.concatenate((request.range_low, request.range_high)),
+            "box": request.low,
+            "box (high)": request.high,
+            "range": request.range_low,
+            "range (high)": request.range_high,
         }
-        for name, part in parts.items():
-            if not np.all(np.isfinite(part)):
-                detail = f"{name} is not finite: {part.tolist()}"
-                return Refusal(reason=RefusalReason.NON_FINITE_INPUT, detail=detail)
-        if np.any(request.low > request.high) or np.any(request.range_low > request.range_high):
+        if request.policy_move is not None:
+            parts["policy move"] = request.policy_move
+        if not np.isfinite(np.concatenate(list(parts.values()))).all():
+            name, part = next((n, p) for n, p in parts.items() if not np.isfinite(p).all())
+            detail = f"{name} is not finite: {part.tolist()}"
+            return Refusal(reason=RefusalReason.NON_FINITE_INPUT, detail=detail)
+        if (request.low > request.high).any() or (request.range_low > request.range_high).any():
             detail = f"box {request.low.tolist()}..{request.high.tolist()} is empty"
             return Refusal(reason=RefusalReason.EMPTY_BOX, detail=detail)
         return None
@@ -176,20 +203,18 @@ class Runtime:
     def _problem(self, request: AdviceRequest, memory: Memory, scan: _Scan) -> BoxProblem:
         """The correction of this scan, in scaled deviations from the moves in force."""
         mv = request.sample.mv
-        low = np.tile((request.range_low - mv) / self._half, (self.model.n_blocks, 1))
-        high = np.tile((request.range_high - mv) / self._half, (self.model.n_blocks, 1))
+        furthest_down = (request.range_low - mv) / self._half
+        furthest_up = (request.range_high - mv) / self._half
         down, up = (request.low - mv) / self._half, (request.high - mv) / self._half
-        # What limits one move limits each later one: block j is reached in `scans` moves.
-        scans = self.model.starts[:, None] + 1
-        low, high = (
-            np.clip(np.minimum(down, 0.0) * scans, low, high),
-            np.clip(np.maximum(up, 0.0) * scans, low, high),
-        )
+        low = np.maximum(np.minimum(down, 0.0) * self._scans, furthest_down)
+        high = np.minimum(np.maximum(up, 0.0) * self._scans, furthest_up)
+        np.minimum(low, furthest_up, out=low)
+        np.maximum(high, furthest_down, out=high)
         low[0], high[0] = down, up
         wish = (scan.policy - mv) / self._half
         radius = self.manifest.cost.trust_radius
         if radius is not None:
-            centre = np.clip(wish, low[0], high[0])
+            centre = np.minimum(np.maximum(wish, low[0]), high[0])
             low[0] = np.maximum(low[0], centre - radius)
             high[0] = np.minimum(high[0], centre + radius)
         return self.model.problem(
@@ -214,14 +239,15 @@ class Runtime:
         mv = request.sample.mv
         shape = (self.model.n_blocks, self.model.n_mv)
         plan = mv + solution.z.reshape(shape) * self._half
-        move = np.clip(plan[0], request.low, request.high)
+        move = np.minimum(np.maximum(plan[0], request.low), request.high)
         plan[0] = move
         z = solution.z.copy()
         z[: self.model.n_mv] = (move - mv) / self._half
-        cost, gap = problem.cost(z), problem.gap(z, problem.gradient(z))
+        cost, gradient = problem.evaluate(z)
+        gap = problem.gap(z, gradient)
         limits = self.manifest.cost
         tolerance = limits.gap_absolute + limits.gap_relative * abs(cost)
-        if not (gap <= tolerance and np.all(np.isfinite(plan))):
+        if not (gap <= tolerance and np.isfinite(plan).all()):
             detail = f"gap {gap:.3g} above {tolerance:.3g} after {solution.iterations} iterations"
             return Refusal(reason=RefusalReason.NOT_CERTIFIED, detail=detail), memory
         change = (scan.response.gains.reshape(-1, z.size) @ z).reshape(shape[0], self.model.n_cv)
@@ -240,3 +266,19 @@ class Runtime:
             outside_bands=self.watch.outside_bands(memory),
         )
         return advice, replace(memory, plan=plan)
+
+
+_UNSOLVED = {
+    Flaw.NON_FINITE: "a prediction or a cost is not finite",
+    Flaw.EMPTY_BOX: "the box of the moves is empty",
+    Flaw.UNBOUNDED: "the box of the moves has no bound",
+    Flaw.NOT_CONVEX: "the cost of this state is not convex: no certificate holds",
+    Flaw.NOT_CERTIFIED: "the tolerance was not reached",
+}
+
+
+def _unsolved(found: Unsolved) -> Refusal:
+    """Why there is no certified move, in words."""
+    spent = f"gap {found.gap:.3g} after {found.iterations} iterations"
+    detail = f"{_UNSOLVED[found.flaw]} ({found.flaw}; {spent})"
+    return Refusal(reason=RefusalReason.NOT_CERTIFIED, detail=detail)

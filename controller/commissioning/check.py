@@ -25,8 +25,9 @@ from controller.opcua.connection import FAULTS
 from controller.opcua.image import measurement
 from controller.opcua.nodes import resolve
 from controller.opcua.survey import survey
+from controller.policy.start import probe
 from controller.refusals import explain_error
-from controller.startup import SPEED, check_period, prepare
+from controller.startup import SPEED, check_period, policy_refused, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,12 +66,24 @@ async def check_plant(settings: Settings, file: Path) -> int:
     PlantRefusedError when it cannot be reached.
     """
     prepared = prepare(settings)
-    findings = await _compare(prepared)
+    findings = [*await _policy(prepared, file), *await _compare(prepared)]
     _print(findings, prepared, file)
     verdicts = {finding.verdict for finding in findings}
     if Verdict.CONFIGURATION in verdicts:
         return EXIT_CONFIGURATION
     return EXIT_PLANT if Verdict.PLANT in verdicts else 0
+
+
+async def _policy(prepared: Prepared, file: Path) -> list[Finding]:
+    """Start a foreign policy, ask it once and end it.  Raises ConfigError."""
+    options, wanted = prepared.policy_options, prepared.settings.policy
+    if options is None or wanted is None:
+        return []
+    reason = await probe(options)
+    if reason is not None:
+        raise policy_refused(wanted, file, reason)
+    found = f"{wanted.factory or wanted.onnx} answers in its own process"
+    return [Finding(key="policy", verdict=Verdict.FITS, found=found)]
 
 
 async def _compare(prepared: Prepared) -> list[Finding]:

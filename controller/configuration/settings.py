@@ -11,10 +11,18 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -50,8 +58,17 @@ def _digest(text: str) -> str:
     return text
 
 
+def _factory(text: str) -> str:
+    module, colon, name = text.partition(":")
+    parts = [*module.split("."), name]
+    if not (colon and all(part.isidentifier() for part in parts)):
+        raise ValueError('"package.module:function", where function() returns the policy')
+    return text
+
+
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Digest = Annotated[str, AfterValidator(_digest)]
+Factory = Annotated[str, AfterValidator(_factory)]
 
 
 class Section(BaseModel):
@@ -116,6 +133,30 @@ class BundleSettings(Section):
     manifest_sha256: Digest | None = None
 
 
+class PolicySettings(Section):
+    """A policy from outside the bundle, run in a process of its own.
+
+    factory: "package.module:function"; function() returns the policy.  folder: where modules are
+    looked for first; absent = where controller.toml is.  onnx: a file instead of a factory.
+    python: the interpreter of the process, such as that of another virtual environment; absent =
+    the controller's own.  timeout_s: from the grid's instant to the answer, below the scan's
+    deadline; absent = 0.8 of it.  start_timeout_s: to load and to answer for the first time.
+    """
+
+    factory: Factory | None = None
+    folder: Path | None = None
+    onnx: Path | None = None
+    python: Path | None = None
+    timeout_s: Positive | None = None
+    start_timeout_s: Positive = 30.0
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.factory is None) == (self.onnx is None):
+            raise ValueError("either factory or onnx, one of them")
+        return self
+
+
 class TagsSettings(Section):
     """Where tags.toml is."""
 
@@ -169,6 +210,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     scan: ScanSettings
     bundle: BundleSettings = BundleSettings()
+    policy: PolicySettings | None = None
     tags: TagsSettings = TagsSettings()
     mode: ModeSettings = ModeSettings()
     journal: JournalSettings = JournalSettings()
@@ -195,6 +237,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "scan": ScanSettings,
     "bundle": BundleSettings,
+    "policy": PolicySettings,
     "tags": TagsSettings,
     "mode": ModeSettings,
     "journal": JournalSettings,
@@ -207,7 +250,8 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
     """Read and check controller.toml.  Raises ConfigError.
 
     overrides: nested values of the command line, {"server": {"url": ...}}.  The paths of tags,
-    bundle and password file come back absolute; the journal's stays relative to the working folder.
+    bundle, policy and password file come back absolute; the journal's stays relative to the working
+    folder.
     """
     _refuse_password(path, read_toml(path))
     loaded = _class_for(path)
@@ -291,9 +335,17 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         return None if value is None else folder / value.expanduser()
 
     server, bundle, tags = settings.server, settings.bundle, settings.tags
-    update = {
+    update: dict[str, Section] = {
         "server": server.model_copy(update={"password_file": placed(server.password_file)}),
         "bundle": bundle.model_copy(update={"path": placed(bundle.path)}),
         "tags": tags.model_copy(update={"path": placed(tags.path)}),
     }
+    if settings.policy is not None:
+        policy = settings.policy
+        paths = {
+            "folder": placed(policy.folder or Path()),
+            "onnx": placed(policy.onnx),
+            "python": placed(policy.python),
+        }
+        update["policy"] = policy.model_copy(update=paths)
     return settings.model_copy(update=update)

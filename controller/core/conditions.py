@@ -314,8 +314,9 @@ def _proposal(proposal: Proposal) -> Iterator[Finding]:
             if not advice.certified or not math.isfinite(advice.gap):
                 detail = f"gap {advice.gap:.3g}, allowed {advice.tolerance:.3g}"
                 yield Finding(condition=Condition.NOT_CERTIFIED, detail=detail)
-        case Late(elapsed_s=elapsed):
-            yield Finding(condition=Condition.ADVICE_LATE, detail=f"{1e3 * elapsed:.1f} ms")
+        case Late(elapsed_s=elapsed, detail=who):
+            late = who or f"{1e3 * elapsed:.1f} ms"
+            yield Finding(condition=Condition.ADVICE_LATE, detail=late)
         case Refused(refusal=refusal):
             yield Finding(condition=Condition.ADVICE_REFUSED, detail=refusal.detail)
         case Faulted(detail=detail):

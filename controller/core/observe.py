@@ -11,7 +11,7 @@ from models.runtime import AdviceRequest, ProcessSample
 
 if TYPE_CHECKING:
     from controller.core.box import Box
-    from controller.core.types import Readings
+    from controller.core.types import F64, Readings
 
 
 def observe(readings: Readings) -> ProcessSample:
@@ -29,13 +29,16 @@ def observe(readings: Readings) -> ProcessSample:
     )
 
 
-def advice_request(readings: Readings, box: Box, *, freeze: bool) -> AdviceRequest:
+def advice_request(
+    readings: Readings, box: Box, *, freeze: bool, policy_move: F64 | None = None
+) -> AdviceRequest:
     """The question of one scan.
 
     freeze: the integrators stand still, because this controller is not in command, holds or waits
     for the DCS to follow; they
     also do while the plant initialises an MV.  Later moves are bound by the limits alone; an MV
     that does not follow stays where it is in all of them.
+    policy_move: (n_mv,) a foreign policy's move; None asks the bundle's own.
     """
     limits = readings.limits
     return AdviceRequest(
@@ -47,4 +50,5 @@ def advice_request(readings: Readings, box: Box, *, freeze: bool) -> AdviceReque
         windup_low=readings.windup_low,
         windup_high=readings.windup_high,
         freeze=freeze or bool(readings.init.any()),
+        policy_move=policy_move,
     )

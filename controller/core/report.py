@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.core.conditions import Condition
+    from controller.core.policy import PolicyAnswer
     from controller.core.state import ModeState
     from controller.core.types import GuardRefusal, Proposal, Readings, Tick, WriteOutcome
 
@@ -22,7 +23,8 @@ class CycleReport:
     """Everything of one scan; the journal stores it, the metrics and the logs read it.
 
     before, after: the mode state at the scan's start and end.  stage_s: stage name -> seconds
-    ("read", "validate", "advise", "guard", "write").  deadline_s: the budget of the scan.
+    ("policy" where a foreign one is asked, "read", "validate", "advise", "guard", "write").
+    deadline_s: the budget of the scan.  policy: what a foreign policy answered; None without one.
     """
 
     tick: Tick
@@ -37,6 +39,7 @@ class CycleReport:
     duration_s: float
     deadline_s: float
     stage_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    policy: PolicyAnswer | None = None
 
     @property
     def overrun(self) -> bool:

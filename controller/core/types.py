@@ -235,12 +235,14 @@ class Late:
     """The answer came after the deadline: recorded, never written.
 
     answer: what the built-in kernel returned too late (its memory has advanced); None when a
-    computation was cut off, and then the memory has not advanced.
+    computation was cut off, and then the memory has not advanced.  Where a foreign policy was late,
+    the kernel's answer is about the bundle's own policy.  detail: who was late; "" for the kernel.
     """
 
     request: AdviceRequest
     elapsed_s: float
     answer: Advice | Refusal | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -254,11 +256,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Faulted:
-    """The model failed (a bug or a broken process); its memory has not advanced."""
+    """The model failed (a bug), or a foreign policy did (a broken process).
+
+    answer: None when the model failed, and then its memory has not advanced.  Where a foreign
+    policy failed, the kernel's answer about the bundle's own policy: recorded, never written.
+    """
 
     detail: str
     request: AdviceRequest
     elapsed_s: float
+    answer: Advice | Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

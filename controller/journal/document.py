@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import numpy as np
 
+from controller.core.policy import PolicyFailed, PolicyLate, PolicyMove
 from controller.core.types import (
     Advised,
     Faulted,
@@ -30,6 +31,7 @@ from models.runtime import Advice, AdviceRequest, ProcessSample, Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from controller.core.policy import PolicyAnswer
     from controller.core.report import CycleReport
     from controller.core.state import ModeState
     from controller.core.types import F64, Proposal, Readings, WriteOutcome
@@ -111,6 +113,7 @@ def scan_document(report: CycleReport, run: int) -> Document:
         "state": _state(report.after),
         **_readings(report.readings),
         **_proposal(report.proposal),
+        "policy": _policy(report.policy),
         **_move(report.move),
         **_outcome(report.outcome),
         "written": report.written,
@@ -144,6 +147,7 @@ def request_of(document: Document) -> AdviceRequest | None:
         windup_low=np.array(asked["windup_low"], dtype=np.bool_),
         windup_high=np.array(asked["windup_high"], dtype=np.bool_),
         freeze=asked["freeze"],
+        policy_move=None if asked.get("policy_move") is None else restored(asked["policy_move"]),
     )
 
 
@@ -209,11 +213,11 @@ def _proposal(proposal: Proposal) -> Document:
     match proposal:
         case Advised(advice=answer, request=request, elapsed_s=seconds):
             kind = "advised"
-        case Late(answer=answer, request=request, elapsed_s=seconds):
+        case Late(answer=answer, request=request, elapsed_s=seconds, detail=detail):
             kind = "late"
         case Refused(refusal=answer, request=request, elapsed_s=seconds):
             kind = "refused"
-        case Faulted(detail=detail, request=request, elapsed_s=seconds):
+        case Faulted(answer=answer, detail=detail, request=request, elapsed_s=seconds):
             kind = "faulted"
         case NotAsked(reason=detail):
             kind = "not_asked"
@@ -234,13 +238,8 @@ def _proposal(proposal: Proposal) -> Document:
 
 
 def _request(request: AdviceRequest) -> Document:
-    sample = request.sample
     return {
-        "plant_time_s": number(sample.plant_time_s),
-        "cv": numbers(sample.cv),
-        "sp": numbers(sample.sp),
-        "mv": numbers(sample.mv),
-        "dv": numbers(sample.dv),
+        **_sample(request.sample),
         "low": numbers(request.low),
         "high": numbers(request.high),
         "range_low": numbers(request.range_low),
@@ -248,6 +247,41 @@ def _request(request: AdviceRequest) -> Document:
         "windup_low": request.windup_low.tolist(),
         "windup_high": request.windup_high.tolist(),
         "freeze": bool(request.freeze),
+        "policy_move": None if request.policy_move is None else numbers(request.policy_move),
+    }
+
+
+def _policy(answer: PolicyAnswer | None) -> Document | None:
+    """What a foreign policy was asked, and its answer; null without one."""
+    move: F64 | None = None
+    detail = ""
+    match answer:
+        case None:
+            return None
+        case PolicyMove(move=move):
+            kind = "move"
+        case PolicyLate(detail=detail):
+            kind = "late"
+        case PolicyFailed(detail=detail):
+            kind = "failed"
+        case _:
+            assert_never(answer)
+    return {
+        "answer": kind,
+        "detail": detail,
+        "elapsed_s": number(answer.elapsed_s),
+        "asked": None if answer.asked is None else _sample(answer.asked),
+        "move": None if move is None else numbers(move),
+    }
+
+
+def _sample(sample: ProcessSample) -> Document:
+    return {
+        "plant_time_s": number(sample.plant_time_s),
+        "cv": numbers(sample.cv),
+        "sp": numbers(sample.sp),
+        "mv": numbers(sample.mv),
+        "dv": numbers(sample.dv),
     }
 
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 MemoryT = TypeVar("MemoryT")
 
-NOT_REMEMBERED = frozenset({"faulted", "not_asked"})
-"""Proposals that leave the model's memory as it was."""
-
 
 class Replayable(Protocol[MemoryT]):
     """The part of `models.runtime.Runtime` that a replay needs."""
@@ -66,9 +63,7 @@ def replay(
 
 
 def _answered(scan: Document) -> bool:
-    """True when the recorded answer is the model's, and its memory went on with it."""
-    if scan["proposal"] in NOT_REMEMBERED:
-        return False
+    """True when the model answered, in time or not, and its memory went on with it."""
     return scan["policy_move"] is not None or scan["refusal"] is not None
 
 

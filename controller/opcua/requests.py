@@ -6,7 +6,6 @@ refusing server raises into a `Failed`.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncua import ua
 
 from controller.opcua.connection import FAULTS
+from controller.opcua.time_limit import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,8 +66,7 @@ class Requests:
         """Await one request; return its answer, or why there is none."""
         started = monotonic()
         try:
-            async with asyncio.timeout(self.timeout_s):
-                answer = await work
+            answer = await within(self.timeout_s, work)
         except FAULTS as error:
             failure = self.failed(service, error)
             if failure.status in SESSION_LOST:

@@ -17,6 +17,7 @@ from models.baselines.observation import sample_of
 from models.baselines.policy_pilot import pilots as policy_pilots
 from models.baselines.scalar import minimise
 from models.bundle import BundleError
+from models.online.box_problem import Unsolved
 from models.online.features import values
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ class HeldPilot:
             gap_relative=held.gap_relative,
             max_iterations=held.max_iterations,
         )
-        certified = found.gap <= held.gap_absolute + held.gap_relative * abs(found.cost)
-        self.noted = {"refused": 0.0 if certified else 1.0}
-        if not certified:
+        self.noted = {"refused": float(isinstance(found, Unsolved))}
+        if isinstance(found, Unsolved):
             return sample.mv
         target: F64 = np.clip(sample.mv + found.action * half, low, high)
         if info["override_s"] == 0.0 and np.all((low < target) & (target < high)):

@@ -17,6 +17,7 @@ import numpy as np
 
 from models.data.envelope import rest_points
 from models.data.transitions import filtered, fit_features, value_matrix
+from models.online.box_problem import Unsolved
 from models.online.correction import minimise
 from models.online.features import FeatureMap
 from models.online.sequence import SequenceModel
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from models.bundle import Feature, Manifest
     from models.data.dataset import Dataset
-    from models.online.correction import BoxProblem
+    from models.online.box_problem import BoxProblem
     from models.online.sequence import Response
     from models.recipe import HeldRecipe, Recipe
 
@@ -176,15 +177,18 @@ class _Question:
         return self.model.n_blocks
 
     def least(self, problem: BoxProblem, start: F64) -> F64:
-        """Minimising moves, flat."""
+        """Minimising moves, flat; raises ArithmeticError where none is certified."""
         cost = self.manifest.cost
-        return minimise(
+        found = minimise(
             problem,
             start,
             gap_absolute=cost.gap_absolute,
             gap_relative=cost.gap_relative,
             max_iterations=cost.max_iterations,
-        ).z
+        )
+        if isinstance(found, Unsolved):
+            raise ArithmeticError(f"held action: no certified target: {found}")  # noqa: TRY004
+        return found.z
 
 
 def _solve(question: _Question, rng: np.random.Generator) -> tuple[F64, F64, F64]:

@@ -15,7 +15,8 @@ import numpy as np
 
 from models.baselines.loaded import Loaded, baselines_of, digest_of, loaded
 from models.baselines.observation import sample_of, stepped_features
-from models.baselines.scalar import Collapsed, descend, minimise, trust_box
+from models.baselines.scalar import Collapsed, Minimum, descend, minimise, trust_box
+from models.online.box_problem import Unsolved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,7 @@ class PolicyPilot:
     correction: Correction = "none"
     target: Target = "discounted"
     trust_radius: float | None = None
+    noted: dict[str, float] = field(default_factory=dict, repr=False)
     _filters: F64 | None = field(default=None, init=False, repr=False)
     _held_filters: F64 | None = field(default=None, init=False, repr=False)
     _time_s: float = field(default=0.0, init=False, repr=False)
@@ -85,7 +87,11 @@ class PolicyPilot:
             box = self._box(
                 action, figures, (low - sample.mv) / increment, (high - sample.mv) / increment
             )
-            action = self._corrected(cost, figures, np.clip(action, *box), box)
+            found = self._corrected(cost, figures, np.clip(action, *box), box)
+            self.noted = {"refused": float(isinstance(found, Unsolved))}
+            if isinstance(found, Unsolved):
+                return sample.mv  # never the policy's own action in the place of a corrected one
+            action = found.action
         target: F64 = np.clip(sample.mv + action * increment, low, high)
         return target
 
@@ -122,11 +128,11 @@ class PolicyPilot:
         figures: ScalarCost | HeldCost,
         action: F64,
         box: tuple[F64, F64],
-    ) -> F64:
+    ) -> Minimum | Unsolved:
         if self.correction == "descent":
             steps, rate = figures.descent_steps, figures.descent_rate
             return descend(cost, action, box, steps=steps, rate=rate)
-        found = minimise(
+        return minimise(
             cost,
             action,
             *box,
@@ -134,8 +140,6 @@ class PolicyPilot:
             gap_relative=figures.gap_relative,
             max_iterations=figures.max_iterations,
         )
-        tolerance = figures.gap_absolute + figures.gap_relative * abs(found.cost)
-        return found.action if found.gap <= tolerance else action
 
 
 def pilots(bundle: Path, source: Source) -> list[PolicyPilot]:

@@ -8,14 +8,16 @@ No torch here; `models.learning.scalar_picnn.ScalarPicnn` is the same network fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.baselines import kernels
 from models.bundle import BundleError
-from models.online.forward import mlp_from, silu, softplus, take
+from models.kernels import scalar_network, scalar_search
+from models.online.box_problem import Flaw, Unsolved
+from models.online.forward import mlp_from, softplus, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,18 +32,19 @@ CURVATURE_SHIFT = 4.0
 
 
 class Collapsed(NamedTuple):
-    """The cost of an action at one state; the parts of `models.baselines.kernels`, in its order."""
+    """The cost of an action at one state: `Parts` of `models.kernels.scalar_network`, in order."""
 
     inputs: F64
     offsets: F64
     mixes: F64
+    turned: F64
     last_z: F64
     last: F64
     centre: F64
     quadratic: F64
 
     @property
-    def parts(self) -> kernels.Parts:
+    def parts(self) -> scalar_network.Parts:
         """As a plain tuple, which is what the kernels are compiled for."""
         return (*self,)
 
@@ -49,7 +52,7 @@ class Collapsed(NamedTuple):
         """The same cost of an action in other units: c'(a) = c(unit * a), unit (n_mv,) > 0."""
         n = unit.size
         return self._replace(
-            inputs=self.inputs * unit,
+            inputs=self.inputs * unit[:, None],
             last=np.append(self.last[:n] * unit, self.last[n]),
             centre=self.centre / unit,
             quadratic=self.quadratic * np.outer(unit, unit),
@@ -57,22 +60,25 @@ class Collapsed(NamedTuple):
 
     def cost(self, action: F64) -> float:
         """c(a)."""
-        return float(kernels.evaluate(self.parts, action)[0])
+        return self._evaluate(action)[0]
 
     def gradient(self, action: F64) -> F64:
         """dc/da (n_mv,)."""
-        slope: F64 = kernels.evaluate(self.parts, action)[1]
-        return slope
+        return self._evaluate(action)[1]
 
     def curvature(self, action: F64) -> F64:
         """Hessian (n_mv, n_mv), positive semidefinite."""
-        bend: F64 = kernels.evaluate(self.parts, action)[2]
-        return bend
+        return self._evaluate(action)[2]
+
+    def _evaluate(self, action: F64) -> tuple[float, F64, F64]:
+        gradient, hessian = np.empty(action.size), np.empty((action.size, action.size))
+        cost = scalar_network.evaluate(self.parts, action, gradient, hessian)
+        return cost, gradient, hessian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minimum:
-    """An action (n_mv,) of the box and its certificate: cost - min <= gap (NaN: none)."""
+    """An action (n_mv,) of the box and what is known of it: cost - min <= gap."""
 
     action: F64
     cost: float
@@ -99,26 +105,38 @@ class ScalarModel:
         """
         width = take(tensors, f"{prefix}.z.1").shape[-1]
         states, outs = [n_features] + [width] * layers, [width] * layers + [1]
-        self._layers, self._n_mv = layers, n_mv
+        self._layers, self._width, self._n_mv = layers, width, n_mv
 
-        def dense(name: str, index: int, n_out: int, n_in: int) -> tuple[F64, F64]:
+        def affine(name: str, index: int, n_out: int) -> F64:
+            """Weights (n_in, n_out) over a row of biases: (n_in + 1, n_out)."""
             at = f"{prefix}.{name}.{index}"
-            return take(tensors, f"{at}.weight", (n_out, n_in)), take(
-                tensors, f"{at}.bias", (n_out,)
-            )
+            weight = take(tensors, f"{at}.weight", (n_out, states[index]))
+            return np.vstack((weight.T, take(tensors, f"{at}.bias", (n_out,))))
 
-        self._state = [dense("state", i, width, states[i]) for i in range(layers)]
-        self._a_gate = [dense("a_gate", i, n_mv, states[i]) for i in range(layers + 1)]
-        self._u_path = [dense("u_path", i, outs[i], states[i]) for i in range(layers + 1)]
-        self._z_gate = [dense("z_gate", i, width, states[i + 1]) for i in range(layers)]
-        self._a_path = [
+        def of_layer(i: int) -> F64:
+            """All that is affine in the input of layer i, side by side."""
+            parts = [affine("a_gate", i, n_mv), affine("u_path", i, outs[i])]
+            if i > 0:
+                at = f"{prefix}.z_gate.{i - 1}"
+                weight = take(tensors, f"{at}.weight", (width, states[i]))
+                parts.append(np.vstack((weight.T, take(tensors, f"{at}.bias", (width,)))))
+            if i < layers:
+                parts.append(affine("state", i, width))
+            return np.hstack(parts)
+
+        blocks = [of_layer(i) for i in range(layers + 1)]
+        self._packed = np.concatenate([block.ravel() for block in blocks])
+        self._sizes = np.array([(len(block) - 1, block.shape[1]) for block in blocks])
+        a_path = [
             take(tensors, f"{prefix}.a_path.{i}.weight", (outs[i], n_mv)) for i in range(layers + 1)
         ]
-        self._z = [
-            take(tensors, f"{prefix}.z.{i + 1}", (outs[i + 1], width)) for i in range(layers)
-        ]
-        if any(np.any(weight < 0.0) for weight in self._z):
+        self._a_path = np.ascontiguousarray([path.T for path in a_path[:-1]])
+        self._a_last = a_path[-1][0].copy()
+        z = [take(tensors, f"{prefix}.z.{i + 1}", (outs[i + 1], width)) for i in range(layers)]
+        if any(np.any(weight < 0.0) for weight in z):
             raise BundleError(f"{prefix}.z: a negative weight on a convex path; train again")
+        self._z = np.ascontiguousarray([path.T for path in z[:-1]]).reshape(-1, width, width)
+        self._z_last = z[-1][0].copy()
         n_out = n_mv * (n_cv + 1) + n_mv * (n_mv + 1) // 2
         self._bowl = (
             mlp_from(tensors, f"{prefix}.bowl", layers=layers, n_in=n_features, n_out=n_out)
@@ -131,27 +149,29 @@ class ScalarModel:
 
         error: (n_cv,) scaled control error, which the quadratic part needs.
         """
-        u = features
-        inputs, offsets, mixes = [], [], []
-        for i in range(self._layers + 1):
-            gate, offset = _affine(self._a_gate[i], u), _affine(self._u_path[i], u)
-            inputs.append(self._a_path[i] * gate)
-            offsets.append(offset)
-            if i > 0:
-                mixes.append(self._z[i - 1] * np.maximum(_affine(self._z_gate[i - 1], u), 0.0))
-            if i < self._layers:
-                u = silu(_affine(self._state[i], u))
-        width = len(offsets[0])
+        layers, width, n = self._layers, self._width, self._n_mv
         centre, quadratic = self._quadratic(features, error)
-        return Collapsed(
-            inputs=np.array(inputs[:-1]),
-            offsets=np.array(offsets[:-1]),
-            mixes=np.array(mixes[:-1]).reshape(-1, width, width),
-            last_z=mixes[-1][0],
-            last=np.append(inputs[-1][0], offsets[-1]),
+        collapsed = Collapsed(
+            inputs=np.empty((layers, n, width)),
+            offsets=np.empty((layers, width)),
+            mixes=np.empty((layers - 1, width, width)),
+            turned=np.empty((layers - 1, width, width)),
+            last_z=np.empty(width),
+            last=np.empty(n + 1),
             centre=centre,
             quadratic=quadratic,
         )
+        scalar_network.collapse(
+            self._packed,
+            self._sizes,
+            self._a_path,
+            self._a_last,
+            self._z,
+            self._z_last,
+            np.ascontiguousarray(features, dtype=np.float64),
+            collapsed.parts,
+        )
+        return collapsed
 
     def _quadratic(self, features: F64, error: F64 | None) -> tuple[F64, F64]:
         """Centre (n_mv,) and matrix Q = L'L (n_mv, n_mv) of the quadratic part; 0 without one."""
@@ -167,13 +187,17 @@ class ScalarModel:
         return centre, lower.T @ lower
 
 
-def descend(cost: Collapsed, action: F64, box: tuple[F64, F64], *, steps: int, rate: float) -> F64:
+def descend(
+    cost: Collapsed, action: F64, box: tuple[F64, F64], *, steps: int, rate: float
+) -> Minimum | Unsolved:
     """Truncated projected gradient descent from an action (n_mv,) of the box, as published.
 
-    In the box of `trust_box(action, radius)` this is `ScalarPicnn.correct`.
+    In the box of `trust_box(action, radius)` this is `ScalarPicnn.correct`. Its end has the gap it
+    happens to have: the published correction promises none.
     """
-    corrected: F64 = kernels.descend(cost.parts, action, *box, steps, rate)
-    return corrected
+    a, found = np.array(action, dtype=np.float64), np.empty(3)
+    code = scalar_search.descend(cost.parts, a, *box, steps, rate, found)
+    return _answer(code, a, found)
 
 
 def minimise(
@@ -185,12 +209,36 @@ def minimise(
     gap_absolute: float,
     gap_relative: float,
     max_iterations: int,
-) -> Minimum:
-    """Minimise over the box [low, high] (n_mv,); the caller judges the gap."""
-    found = kernels.minimise(
-        cost.parts, start, low, high, gap_absolute, gap_relative, max_iterations
+) -> Minimum | Unsolved:
+    """Minimise over the box [low, high] (n_mv,) to gap <= gap_absolute + gap_relative |cost|.
+
+    At most `max_iterations` steps, whatever the input; without a certificate there is no answer.
+    """
+    a, found = np.array(start, dtype=np.float64), np.empty(3)
+    code = scalar_search.minimise(
+        cost.parts, a, low, high, (gap_absolute, gap_relative), max_iterations, found
     )
-    return Minimum(action=found[0], cost=found[1], gap=found[2], iterations=found[3])
+    return _answer(code, a, found)
+
+
+# In the order of the codes of `models.kernels.scalar_search`.
+_FLAWS = (
+    None,
+    Flaw.NON_FINITE,
+    Flaw.EMPTY_BOX,
+    Flaw.UNBOUNDED,
+    Flaw.NOT_CONVEX,
+    Flaw.NOT_CERTIFIED,
+)
+
+
+def _answer(code: int, action: F64, found: F64) -> Minimum | Unsolved:
+    flaw = _FLAWS[code]
+    cost, gap, steps = found.tolist()
+    iterations = 0 if math.isnan(steps) else int(steps)
+    if flaw is not None:
+        return Unsolved(flaw=flaw, cost=cost, gap=gap, iterations=iterations)
+    return Minimum(action=action, cost=cost, gap=gap, iterations=iterations)
 
 
 def trust_box(
@@ -199,8 +247,3 @@ def trust_box(
     """Box (n_mv,), (n_mv,) of [low, high] within `radius` (None: any) of an action."""
     reach = np.inf if radius is None else radius
     return np.clip(action - reach, low, high), np.clip(action + reach, low, high)
-
-
-def _affine(layer: tuple[F64, F64], u: F64) -> F64:
-    out: F64 = layer[0] @ u + layer[1]
-    return out

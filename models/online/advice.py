@@ -26,6 +26,8 @@ class AdviceRequest:
     low and high where an MV is not ours to move.
     windup_low, windup_high: (n_mv,) bool, reported by the plant. freeze: the integrators
     stand still (not in control, HOLD, or initialising).
+    policy_move: (n_mv,) the move of a policy outside the bundle, cut to the range of the MVs and
+    corrected like the bundle's own, which None asks.
     """
 
     sample: ProcessSample
@@ -36,6 +38,7 @@ class AdviceRequest:
     windup_low: NDArray[np.bool_]
     windup_high: NDArray[np.bool_]
     freeze: bool
+    policy_move: F64 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

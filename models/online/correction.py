@@ -14,10 +14,12 @@ J(z) - min J <= g(z) (Jaggi 2013, proceedings.mlr.press/v28/jaggi13).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from models.online.box_problem import BoxProblem, Flaw, Solution, Unsolved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,61 +33,6 @@ _PROJECTED_STEPS = 8
 _FLAT = 1e-14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxProblem:
-    """J and its box.
-
-    hessian: (n, n) symmetric positive definite. linear: (n,). constant: J's constant term.
-    ceiling_rows: (m, n), ceiling_offset: (m,), ceiling_penalty: k >= 0. low, high: (n,),
-    low <= high; equal bounds hold a variable.
-    """
-
-    hessian: F64
-    linear: F64
-    constant: float
-    ceiling_rows: F64
-    ceiling_offset: F64
-    ceiling_penalty: float
-    low: F64
-    high: F64
-
-    def cost(self, z: F64) -> float:
-        """J(z)."""
-        excess = np.maximum(0.0, self.ceiling_rows @ z + self.ceiling_offset)
-        smooth = 0.5 * z @ (self.hessian @ z) + self.linear @ z + self.constant
-        return float(smooth + self.ceiling_penalty * (excess @ excess))
-
-    def gradient(self, z: F64) -> F64:
-        """dJ/dz (n,)."""
-        excess = np.maximum(0.0, self.ceiling_rows @ z + self.ceiling_offset)
-        slope: F64 = self.hessian @ z + self.linear
-        return slope + 2.0 * self.ceiling_penalty * (excess @ self.ceiling_rows)
-
-    def curvature(self, z: F64) -> F64:
-        """Generalised Hessian (n, n): ceilings count where they are exceeded."""
-        rows = self.ceiling_rows[self.ceiling_rows @ z + self.ceiling_offset > 0.0]
-        if rows.shape[0] == 0:
-            return self.hessian
-        return self.hessian + 2.0 * self.ceiling_penalty * (rows.T @ rows)
-
-    def gap(self, z: F64, gradient: F64) -> float:
-        """Frank-Wolfe gap at z: an upper bound of J(z) - min J over the box."""
-        with np.errstate(invalid="ignore", over="ignore"):  # no certificate, but no warning
-            reach = np.maximum(gradient * (z - self.low), gradient * (z - self.high))
-            return float(np.sum(reach))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
-    """A point of the box and what is known of it; `kkt` is max |z - project(z - dJ/dz)|."""
-
-    z: F64
-    cost: float
-    gap: float
-    kkt: float
-    iterations: int
-
-
 def minimise(
     problem: BoxProblem,
     start: F64,
@@ -93,37 +40,74 @@ def minimise(
     gap_absolute: float,
     gap_relative: float,
     max_iterations: int,
-) -> Solution:
-    """Minimise J from `start` until gap <= gap_absolute + gap_relative |J|, or give the best.
+) -> Solution | Unsolved:
+    """Minimise J from `start` (n,) until gap <= gap_absolute + gap_relative |J|.
 
-    Deterministic and bounded by `max_iterations`. The caller decides by the gap, always:
-    input that is not finite gives a gap that is not finite, and no certificate.
+    Deterministic, and bounded: `max_iterations` is the budget, whatever the input. The first
+    certified iterate is the answer; with none in the budget there is no answer, and never the
+    start in its place.
     """
-    z = np.clip(start, problem.low, problem.high)
-    cost, gradient = problem.cost(z), problem.gradient(z)
-    gap = problem.gap(z, gradient)
-    best = (gap, z, cost, gradient)
+    flaw = problem.flaw() or (None if np.isfinite(start).all() else Flaw.NON_FINITE)
+    if flaw is not None:
+        return Unsolved(flaw=flaw)
+    with np.errstate(all="ignore"):  # overflow ends in a gap that certifies nothing
+        return _minimise(problem, start, gap_absolute, gap_relative, max_iterations)
+
+
+def _minimise(
+    problem: BoxProblem,
+    start: F64,
+    gap_absolute: float,
+    gap_relative: float,
+    max_iterations: int,
+) -> Solution | Unsolved:
+    z = np.minimum(np.maximum(start, problem.low), problem.high)
+    best = (math.inf, math.nan)
     held = np.zeros(z.shape, dtype=np.bool_)
-    iterations = 0
-    while not gap <= gap_absolute + gap_relative * abs(cost) and iterations < max_iterations:
-        if not np.isfinite(gap):
-            break
-        iterations += 1
-        if iterations <= _PROJECTED_STEPS:
-            z = _projected_step(problem, z, cost, gradient)
-        else:
-            if iterations == _PROJECTED_STEPS + 1:
-                held = _pushed(problem, z, gradient)
-            z, held = _active_set_step(problem, z, gradient, held)
-        cost, gradient = problem.cost(z), problem.gradient(z)
+    cost, gradient = problem.evaluate(z)
+    for iteration in range(max_iterations + 1):
         gap = problem.gap(z, gradient)
+        if gap <= gap_absolute + gap_relative * abs(cost):
+            kkt = problem.residual(z, gradient)
+            return Solution(z=z, cost=cost, gap=gap, kkt=kkt, iterations=iteration)
         if gap < best[0]:
-            best = (gap, z, cost, gradient)
-    gap, z, cost, gradient = best
-    if not np.isfinite(gap):
-        return Solution(z=z, cost=cost, gap=np.nan, kkt=np.nan, iterations=iterations)
-    kkt = float(np.max(np.abs(z - np.clip(z - gradient, problem.low, problem.high))))
-    return Solution(z=z, cost=cost, gap=gap, kkt=kkt, iterations=iterations)
+            best = (gap, cost)
+        if not math.isfinite(gap) or iteration == max_iterations:
+            break
+        try:
+            if iteration < _PROJECTED_STEPS:
+                z, cost, gradient = _projected_step(problem, z, cost, gradient)
+            else:
+                if iteration == _PROJECTED_STEPS:
+                    held = _pushed(problem, z, gradient)
+                z, held = _active_set_step(problem, z, gradient, held)
+                cost, gradient = problem.evaluate(z)
+        except np.linalg.LinAlgError:  # convex, but too badly scaled for the arithmetic
+            break
+    gap, cost = best if math.isfinite(best[0]) else (math.nan, math.nan)
+    return Unsolved(flaw=Flaw.NOT_CERTIFIED, cost=cost, gap=gap, iterations=iteration)
+
+
+def descend(problem: BoxProblem, start: F64, *, steps: int, rate: float) -> Solution | Unsolved:
+    """Truncated projected gradient descent from `start` (n,), as arXiv 2507.22640 corrects.
+
+    Always `steps` steps of size `rate`: another controller than the minimum, with the gap that its
+    end happens to have. The caller judges it; nothing here says that it is small.
+    """
+    flaw = problem.flaw() or (None if np.isfinite(start).all() else Flaw.NON_FINITE)
+    if flaw is not None:
+        return Unsolved(flaw=flaw)
+    with np.errstate(all="ignore"):
+        z = np.minimum(np.maximum(start, problem.low), problem.high)
+        for _ in range(steps):
+            moved = z - rate * problem.gradient(z)
+            z = np.minimum(np.maximum(moved, problem.low), problem.high)
+        cost, gradient = problem.evaluate(z)
+        gap = problem.gap(z, gradient)
+        if not math.isfinite(gap):
+            return Unsolved(flaw=Flaw.NON_FINITE, iterations=steps)
+        kkt = problem.residual(z, gradient)
+        return Solution(z=z, cost=cost, gap=gap, kkt=kkt, iterations=steps)
 
 
 def _pushed(problem: BoxProblem, z: F64, gradient: F64) -> Flags:
@@ -135,6 +119,8 @@ def _pushed(problem: BoxProblem, z: F64, gradient: F64) -> Flags:
 
 def _newton_direction(problem: BoxProblem, z: F64, gradient: F64, free: Flags) -> F64:
     """Newton direction (n,) in the free variables, 0 in the others."""
+    if free.all():
+        return -np.asarray(np.linalg.solve(problem.curvature(z), gradient), dtype=np.float64)
     direction = np.zeros_like(z)
     index = np.flatnonzero(free)
     if index.size:
@@ -143,16 +129,19 @@ def _newton_direction(problem: BoxProblem, z: F64, gradient: F64, free: Flags) -
     return direction
 
 
-def _projected_step(problem: BoxProblem, z: F64, cost: float, gradient: F64) -> F64:
-    """One projected Newton step with an Armijo search along the projection."""
+def _projected_step(
+    problem: BoxProblem, z: F64, cost: float, gradient: F64
+) -> tuple[F64, float, F64]:
+    """One projected Newton step, Armijo's search along the projection: point, cost, gradient."""
     direction = _newton_direction(problem, z, gradient, ~_pushed(problem, z, gradient))
     size = 1.0
     for _ in range(_HALVINGS):
-        trial = np.clip(z + size * direction, problem.low, problem.high)
-        if problem.cost(trial) <= cost + _ARMIJO * float(gradient @ (trial - z)):
-            return trial
+        trial = np.minimum(np.maximum(z + size * direction, problem.low), problem.high)
+        reached, slope = problem.evaluate(trial)
+        if reached <= cost + _ARMIJO * float(gradient @ (trial - z)):
+            return trial, reached, slope
         size *= 0.5
-    return z
+    return z, cost, gradient
 
 
 def _active_set_step(problem: BoxProblem, z: F64, gradient: F64, held: Flags) -> tuple[F64, Flags]:
@@ -168,11 +157,10 @@ def _active_set_step(problem: BoxProblem, z: F64, gradient: F64, held: Flags) ->
             held[int(np.argmax(gain))] = False
             direction = _newton_direction(problem, z, gradient, ~held)
     bound = np.where(direction > 0.0, problem.high, problem.low)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(direction == 0.0, np.inf, (bound - z) / direction)
+    room = np.where(direction == 0.0, np.inf, (bound - z) / direction)
     reach = float(room.min())
     size = _exact_size(problem, z, direction, gradient, reach)
-    moved = np.clip(z + size * direction, problem.low, problem.high)
+    moved = np.minimum(np.maximum(z + size * direction, problem.low), problem.high)
     if size < reach:
         return moved, held
     blocking = room <= reach

@@ -67,10 +67,6 @@ class FeatureMap:
         self.features = tuple(features)
         kinds = [f.kind for f in features]
         sources = [f.source for f in features]
-        self._plain_at = [i for i, kind in enumerate(kinds) if kind in {"value", "move"}]
-        self._plain_source = [names.index(sources[i]) for i in self._plain_at]
-        self._error_at = [i for i, kind in enumerate(kinds) if kind == "error"]
-        self._error_source = [cvs.index(sources[i]) for i in self._error_at]
         self._filters = [i for i, kind in enumerate(kinds) if kind == "filter"]
         self._filter_source = [names.index(sources[i]) for i in self._filters]
         self._offset = np.array([f.offset for f in features])
@@ -78,6 +74,17 @@ class FeatureMap:
         self._clip = np.array([math.inf if f.clip is None else f.clip for f in features])
         self._tau = np.array([features[i].time_constant_s or math.inf for i in self._filters])
         self._start = [_start_row(features[i], names) for i in self._filters]
+        # Where each feature stands among values, errors and filters, one after the other.
+        place = {("error", name): len(names) + i for i, name in enumerate(cvs)}
+        place |= {(kind, name): i for i, name in enumerate(names) for kind in ("value", "move")}
+        filters = iter(range(len(names) + len(cvs), len(names) + len(cvs) + len(self._filters)))
+        self._order = np.array(
+            [
+                next(filters) if kind == "filter" else place[kind, source]
+                for kind, source in zip(kinds, sources, strict=True)
+            ],
+            dtype=np.intp,
+        )
 
     @property
     def n_filters(self) -> int:
@@ -101,11 +108,10 @@ class FeatureMap:
 
         now: (..., n_values), error: (..., n_cv) SP - PV, filters: (..., n_filters).
         """
-        raw = np.empty((*now.shape[:-1], len(self.features)))
-        raw[..., self._plain_at] = now[..., self._plain_source]
-        raw[..., self._error_at] = error[..., self._error_source]
-        raw[..., self._filters] = filters
-        scaled: F64 = np.clip((raw - self._offset) / self._scale, -self._clip, self._clip)
+        raw = np.concatenate((now, error, filters), axis=-1)[..., self._order]
+        scaled: F64 = (raw - self._offset) / self._scale
+        np.maximum(scaled, -self._clip, out=scaled)
+        np.minimum(scaled, self._clip, out=scaled)
         return scaled
 
 

@@ -17,6 +17,8 @@ from models.bundle import horizon_ends
 from models.online.features import FeatureMap, ProcessSample, values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.bundle import Manifest
@@ -61,6 +63,17 @@ class Memory:
     plan: F64
 
 
+@dataclass(frozen=True, slots=True)
+class _History:
+    """The grown histories of a `Memory`, by its shapes."""
+
+    filled: int
+    cv: F64
+    mv: F64
+    free: F64
+    factors: F64
+
+
 class Tracker:
     """Steps a `Memory` from scan to scan, by the figures of the manifest."""
 
@@ -72,9 +85,19 @@ class Tracker:
         self._ends = np.array(horizon_ends(manifest.cost.blocks))
         self._lengths = np.array(manifest.cost.blocks, dtype=np.float64)
         self._rows = int(self._ends[-1]) + 1
+        self._shift = _shift(manifest.cost.blocks)
+        # What the prediction made `ends[h]` rows ago covers of the moves: block e, from row to row.
+        base = self._rows - 1 - self._ends
+        starts = np.concatenate(([0], self._ends[:-1]))
+        self._base = base
+        self._inside = np.tri(len(base), dtype=np.bool_)[:, :, None]
+        self._from = np.where(self._inside[:, :, 0], base[:, None] + starts + 1, 0)
+        self._to = np.where(self._inside[:, :, 0], base[:, None] + self._ends + 1, 0)
+        self._by_horizon = np.ascontiguousarray(np.moveaxis(model.shared, 0, 1))
         self._half = np.array([(mv.high - mv.low) / 2.0 for mv in manifest.mvs])
         cvs = manifest.cvs
-        self._observer = np.array([cv.observer_gain for cv in cvs])
+        observer = np.array([cv.observer_gain for cv in cvs])
+        self._observer_log = np.log1p(-np.minimum(observer, 1 - 1e-12))
         self._disturbance_gain = np.array([cv.disturbance_gain for cv in cvs])
         self._disturbance_limit = np.array([cv.disturbance_limit for cv in cvs]) * (
             manifest.sample_time_s / 3600.0
@@ -85,8 +108,10 @@ class Tracker:
         self._integral_limit = np.array([cv.integral_limit for cv in cvs])
         self._rest = np.array([cv.rest_band for cv in cvs])
         self._integral_band = np.array([cv.integral_band for cv in cvs])
-        self._ceiling = np.array([np.inf if cv.safe_high is None else cv.safe_high for cv in cvs])
+        ceiling = np.array([np.inf if cv.safe_high is None else cv.safe_high for cv in cvs])
         self._signs = np.array(manifest.cost.gain_signs)
+        self._low = np.array([cv.low for cv in cvs])
+        self._top = np.minimum([cv.high for cv in cvs], ceiling - _CEILING_MARGIN)
 
     def empty(self) -> Memory:
         """Memory before the first scan."""
@@ -122,36 +147,47 @@ class Tracker:
         elapsed = max(elapsed, 0.0)
         seen = values(sample)
         predicted = memory.estimate + self._expected_change(memory, sample.mv, elapsed)
-        gain = -np.expm1(np.log1p(-np.minimum(self._observer, 1 - 1e-12)) * self._share(elapsed))
+        gain = -np.expm1(self._observer_log * self._share(elapsed))
         miss = sample.cv - predicted
-        limit = self._disturbance_limit
+        disturbance = memory.disturbance + self._disturbance_gain * miss
         return replace(
             memory,
             plant_time_s=max(sample.plant_time_s, memory.plant_time_s),
             pending_s=memory.pending_s + elapsed,
             estimate=predicted + gain * miss,
-            disturbance=np.clip(memory.disturbance + self._disturbance_gain * miss, -limit, limit),
+            disturbance=_within(disturbance, self._disturbance_limit),
             cost_filters=self.cost_map.step_filters(memory.cost_filters, seen, elapsed),
             policy_filters=self.policy_map.step_filters(memory.policy_filters, seen, elapsed),
         )
 
     def learn(self, memory: Memory, sample: ProcessSample, response: Response) -> Memory:
-        """Append this scan to the history and correct the bias by what came true."""
+        """Append this scan to the history, correct the bias by what came true, shift the plan."""
         first = memory.filled == 0
         rows = 1 if first else round(memory.pending_s / self._manifest.sample_time_s)
         if rows == 0:
             return memory
         rows = min(rows, self._rows)
-        grown = replace(
+        plan = memory.plan
+        for _ in range(0 if first else rows):
+            plan = self._shift @ plan
+        grown = _History(
+            filled=min(memory.filled + rows, self._rows),
+            cv=_append(memory.past_cv, memory.estimate, rows),
+            mv=_append(memory.past_mv, sample.mv, rows),
+            free=_append(memory.past_free, response.free, rows),
+            factors=_append(memory.past_factors, response.factors, rows),
+        )
+        return replace(
             memory,
             pending_s=0.0,
-            filled=min(memory.filled + rows, self._rows),
-            past_cv=_append(memory.past_cv, memory.estimate, rows),
-            past_mv=_append(memory.past_mv, sample.mv, rows),
-            past_free=_append(memory.past_free, response.free, rows),
-            past_factors=_append(memory.past_factors, response.factors, rows),
+            filled=grown.filled,
+            past_cv=grown.cv,
+            past_mv=grown.mv,
+            past_free=grown.free,
+            past_factors=grown.factors,
+            bias=self._bias(memory.bias, grown),
+            plan=plan,
         )
-        return replace(grown, bias=self._bias(grown))
 
     def integrate(
         self,
@@ -166,20 +202,20 @@ class Tracker:
 
         blocked_high, blocked_low: (n_mv,) bool, the MV cannot go further up or down.
         """
+        if not self._integral_gain.any():
+            return memory
         up = _reaches(self._signs, blocked_high, blocked_low)
         down = _reaches(self._signs, blocked_low, blocked_high)
         moves = (np.abs(error) <= self._integral_band) & ~(up & (error > 0)) & ~(down & (error < 0))
         step = self._integral_gain * error * self._share(elapsed_s) * moves
-        integral = np.clip(memory.integral + step, -self._integral_limit, self._integral_limit)
+        integral = _within(memory.integral + step, self._integral_limit)
         return replace(memory, integral=integral)
 
     def target(self, memory: Memory, setpoint: F64) -> F64:
         """Setpoint (n_cv,) shifted by the integrators, inside validity and below the ceiling."""
-        low = np.array([cv.low for cv in self._manifest.cvs])
-        high = np.array([cv.high for cv in self._manifest.cvs])
-        top = np.maximum(setpoint, np.minimum(high, self._ceiling - _CEILING_MARGIN))
-        shifted: F64 = np.clip(setpoint + memory.integral, np.minimum(low, setpoint), top)
-        return shifted
+        shifted = np.maximum(setpoint + memory.integral, np.minimum(self._low, setpoint))
+        below: F64 = np.minimum(shifted, np.maximum(setpoint, self._top))
+        return below
 
     def _share(self, elapsed_s: float) -> float:
         return elapsed_s / self._manifest.sample_time_s
@@ -200,48 +236,57 @@ class Tracker:
         if memory.filled == 0:
             return np.zeros(self._model.n_cv)
         moved = (mv - memory.past_mv[-1]) / self._half
-        gains = (self._model.shared[:, 0, :, 0, :] * memory.past_factors[-1, :, 0]).mean(axis=0)
+        factors = memory.past_factors[-1, :, 0]
+        gains = (self._model.shared[:, 0, :, 0, :] * factors).sum(axis=0) / len(factors)
         change = memory.past_free[-1, 0] + memory.bias[0] + gains @ moved
         expected: F64 = change * self._share(elapsed_s) / self._lengths[0]
         return expected
 
-    def _bias(self, memory: Memory) -> F64:
+    def _bias(self, before: F64, past: _History) -> F64:
         """Bias (n_blocks, n_cv) moved towards the prediction errors that can be judged now."""
-        known = self._ends < memory.filled
-        count = int(np.count_nonzero(known))
+        count = int(np.searchsorted(self._ends, past.filled))
         if count == 0:
-            return memory.bias
-        bias = memory.bias.copy()
-        last = self._rows - 1
-        base = last - self._ends[:count]
-        total = np.concatenate(
-            (np.zeros((1, memory.past_mv.shape[1])), np.cumsum(memory.past_mv, 0))
-        )
-        starts = np.concatenate(([0], self._ends[:-1]))[:count]
-        from_row = base[:, None] + starts + 1
-        to_row = np.minimum(base[:, None] + self._ends[:count], last)
-        inside = np.tri(count, dtype=bool)
-        from_row = np.where(inside, from_row, 0)
-        to_row = np.where(inside, to_row, 0)
-        mean = (total[to_row + 1] - total[from_row]) / self._lengths[:count, None]
-        moved = (mean - memory.past_mv[base][:, None]) / self._half * inside[:, :, None]
-        shared = self._model.shared[:, :count, :, :count]
-        factors = memory.past_factors[base, :, np.arange(count)]
-        moved_cv = np.einsum("ehcju,hecu,hju->hc", shared, factors, moved) / shared.shape[0]
-        rows = np.arange(count)
-        predicted = memory.past_cv[base] + memory.past_free[base, rows] + moved_cv
-        miss = memory.past_cv[-1] - predicted
-        change = (memory.past_cv[-1] - memory.past_cv[base]) / self._rest
-        at_rest = np.exp(-np.sum(change * change, axis=1))[:, None]
+            return before
+        base, inside = self._base[:count], self._inside[:count, :count]
+        present, then = past.cv[-1], past.cv[base]
+        total = np.zeros((self._rows + 1, past.mv.shape[1]))
+        np.cumsum(past.mv, axis=0, out=total[1:])
+        sums = total[self._to[:count, :count]] - total[self._from[:count, :count]]
+        mean = sums / self._lengths[:count, None]
+        moved = (mean - past.mv[base][:, None]) / self._half * inside
+        factors = past.factors[base, :, np.arange(count)]
+        shared = self._by_horizon[:count, :, :, :count]
+        gains = (shared * factors[:, :, :, None, :]).sum(axis=1) / shared.shape[1]
+        flat = (count, gains.shape[1], -1)
+        change = (gains.reshape(flat) @ moved.reshape(count, -1, 1))[:, :, 0]
+        miss = present - (then + past.free[base, np.arange(count)] + change)
+        drift = (present - then) / self._rest
+        at_rest = np.exp(-(drift * drift).sum(axis=1))[:, None]
+        bias = before.copy()
         bias[:count] += self._bias_gain * at_rest * (miss - bias[:count])
         bias[count:] = bias[count - 1]
-        return np.clip(bias, -self._bias_limit, self._bias_limit)
+        return _within(bias, self._bias_limit)
+
+
+def _within(value: F64, limit: F64) -> F64:
+    """Value cut to +-limit."""
+    cut: F64 = np.minimum(np.maximum(value, -limit), limit)
+    return cut
+
+
+def _shift(blocks: Sequence[int]) -> F64:
+    """Matrix (n_blocks, n_blocks) that turns a plan into the same plan one sample later."""
+    owner = np.repeat(np.arange(len(blocks)), blocks)
+    later = np.append(owner[1:], owner[-1])
+    matrix = np.zeros((len(blocks), len(blocks)))
+    np.add.at(matrix, (owner, later), 1.0)
+    shifted: F64 = matrix / np.array(blocks)[:, None]
+    return shifted
 
 
 def _append(past: F64, row: F64, times: int) -> F64:
     """History with `row` appended `times` times and the oldest dropped."""
-    kept = past[times:]
-    grown: F64 = np.concatenate((kept, np.broadcast_to(row, (times, *row.shape))))
+    grown: F64 = np.concatenate((past[times:], *[row[None]] * times))
     return grown
 
 

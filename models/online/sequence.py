@@ -14,13 +14,13 @@ convex, Amos et al. 2017, arXiv 1609.07152).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.bundle import BundleError, horizon_ends
-from models.online.correction import BoxProblem
+from models.online.box_problem import BoxProblem
 from models.online.forward import mlp_from, softplus, take
 
 if TYPE_CHECKING:
@@ -53,7 +53,12 @@ class Response:
 
     def under(self, disturbance: F64) -> Response:
         """The response with a disturbance (n_cv,) [CV unit a sample] in its free part."""
-        return replace(self, free=self.free + self.disturbed @ disturbance)
+        return Response(
+            free=self.free + self.disturbed @ disturbance,
+            factors=self.factors,
+            gains=self.gains,
+            disturbed=self.disturbed,
+        )
 
 
 class SequenceModel:
@@ -102,8 +107,8 @@ class SequenceModel:
         free = sum(out[:split] for out in outs) / len(outs)
         end = split * (1 + self.n_mv)
         factors = np.stack([softplus(out[split:end] + FACTOR_SHIFT).reshape(shape) for out in outs])
-        rates = np.stack([out[end:] for out in outs]).mean(axis=0)
-        gains = (self.shared * factors[:, :, :, None, :]).mean(axis=0)
+        rates = np.asarray(sum(out[end:] for out in outs)) / len(outs)
+        gains = (self.shared * factors[:, :, :, None, :]).sum(axis=0) / len(outs)
         return Response(
             free=np.asarray(free).reshape(self.n_blocks, self.n_cv) * self.scale,
             factors=factors,

@@ -49,10 +49,13 @@ class ConformalWatch:
         count = memory.filled - self._length
         if self._section is None or count <= 0:
             return math.nan
-        base = slice(len(memory.past_cv) - memory.filled, len(memory.past_cv) - self._length)
-        total = np.cumsum(memory.past_mv[base.start :], axis=0)
-        moved = (total[self._length :] - total[:count]) / self._length - memory.past_mv[base]
-        gains = (self._shared * memory.past_factors[base, :, 0]).mean(axis=1)
-        change = memory.past_free[base, 0] + (gains @ (moved / self._half)[..., None])[..., 0]
-        miss = memory.past_cv[base.start + self._length :] - memory.past_cv[base] - change
-        return float(np.mean(np.any(np.abs(miss) > self._band, axis=1)))
+        first = len(memory.past_cv) - memory.filled
+        base = slice(first, len(memory.past_cv) - self._length)
+        total = memory.past_mv[first:].cumsum(axis=0)
+        mean = (total[self._length :] - total[:count]) / self._length
+        moved = (mean - memory.past_mv[base]) / self._half
+        factors = memory.past_factors[base, :, 0]
+        gains = (self._shared * factors).sum(axis=1) / factors.shape[1]
+        change = memory.past_free[base, 0] + (gains @ moved[..., None])[..., 0]
+        miss = memory.past_cv[first + self._length :] - memory.past_cv[base] - change
+        return float((np.abs(miss) > self._band).any(axis=1).sum()) / count

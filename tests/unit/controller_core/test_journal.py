@@ -18,6 +18,7 @@ import pytest
 from controller.core.box import move_box, no_targets
 from controller.core.conditions import Condition
 from controller.core.observe import advice_request
+from controller.core.policy import PolicyFailed, PolicyLate, PolicyMove, judged, move_of
 from controller.core.report import CycleReport
 from controller.core.state import Mode, ModeState
 from controller.core.types import (
@@ -531,6 +532,70 @@ def test_a_replay_ends_where_a_row_is_missing(path):
     with Reader.open(path) as reader:
         (only,) = replay(reader, Counter())
     assert (only.scan_id, only.key) == (6, "row")
+
+
+class Drifting(Counter):
+    """Answers with the foreign move where there is one, and remembers every call."""
+
+    def advise(self, request, memory):
+        answer, memory = super().advise(request, memory)
+        if request.policy_move is None:
+            return answer, memory
+        return plain_advice(vector(request.policy_move + memory)), memory
+
+
+def recorded_foreign(path, model):
+    """A foreign policy that moves, is late, fails and gives NaN."""
+    memory = model.initial_memory()
+    asked = REQUEST.sample
+    moves = PolicyMove(asked=asked, move=vector([0.1 + 0.2, 50.0]), elapsed_s=0.01)
+    answers = [
+        moves,
+        PolicyLate(asked=asked, detail="no answer", elapsed_s=0.02),
+        PolicyFailed(asked=asked, detail="ended with exit code 3"),
+        PolicyFailed(asked=None, detail="not asked"),
+        replace(moves, move=vector([np.nan, np.inf])),
+        moves,
+    ]
+    items = []
+    for number, given in enumerate(answers):
+        request = replace(REQUEST, policy_move=move_of(given))
+        answer, memory = model.advise(request, memory)
+        proposal = judged(Advised(advice=answer, request=request, elapsed_s=0.0), given)
+        items.append(report(number, proposal, policy=given))
+    written(path, *items)
+
+
+def test_a_run_with_a_foreign_policy_replays_without_it(path):
+    recorded_foreign(path, Drifting())
+    with Reader.open(path) as reader:
+        scans = list(reader.scans())
+        assert list(replay(reader, Drifting())) == []
+        found = list(replay(reader, Drifting(drift=0.2)))
+    assert [scan["policy"]["answer"] for scan in scans] == [
+        "move", "late", "failed", "failed", "move", "move",
+    ]  # fmt: skip
+    assert [scan["proposal"] for scan in scans[:4]] == ["advised", "late", "faulted", "faulted"]
+    assert scans[0]["policy"]["asked"]["cv"] == [0.1 + 0.2, 50.0]
+    assert scans[3]["policy"]["asked"] is None
+    assert scans[2]["proposal_detail"] == "ended with exit code 3"
+    assert request_of(scans[0]).policy_move.tobytes() == vector([0.1 + 0.2, 50.0]).tobytes()
+    assert request_of(scans[1]).policy_move is None
+    assert request_of(scans[4]).policy_move.tobytes() == vector([np.nan, np.inf]).tobytes()
+    assert {item.scan_id for item in found} == {0, 1, 2, 3, 5}, (
+        "NaN and infinity stay what they are"
+    )
+
+
+def test_a_journal_from_before_foreign_policies_replays(path):
+    recorded(path, Counter())
+    edited(path, "UPDATE scan SET document = replace(document, ',\"policy_move\":null}', '}')")
+    edited(path, "UPDATE scan SET document = replace(document, '\"policy\":null,', '')")
+    with Reader.open(path) as reader:
+        scan = reader.scan(0)
+        assert "policy" not in scan
+        assert "policy_move" not in scan["request"]
+        assert list(replay(reader, Counter())) == []
 
 
 def test_a_scan_from_before_novelty_was_recorded_replays(path):

@@ -125,8 +125,31 @@ WRONG = [
     (MINIMAL + '[bundle]\nmanifest_sha256 = "abc"', "bundle.manifest_sha256", "abc", "64 hex", ""),
     (MINIMAL + '[journal]\non_failure = "panic"', "journal.on_failure", "panic", "'shed'", ""),
     (MINIMAL + '[log]\nlevel = "loud"', "log.level", "loud", "'info'", ""),
+    (MINIMAL + '[policy]\nfactory = "mine"', "policy.factory", "mine", "module:function", ""),
+    (MINIMAL + '[policy]\nfactory = "a/b.py:f"', "policy.factory", "a/b", "module:function", ""),
+    (MINIMAL + "[policy]\ntimeout_s = 1.0", "policy", "1.0", "either factory or onnx", "correct"),
+    (MINIMAL + '[policy]\nfactory = "a:b"\nonnx = "c"', "policy", "a:b", "either", "correct"),
+    (MINIMAL + '[policy]\nfactory = "a:b"\npyhton = "x"', "policy.pyhton", "x", "python",
+     'rename it to "python"'),
     ("[scan\nperiod_s = 1", "", "line 1", "TOML", "correct the file"),
 ]  # fmt: skip
+
+
+def test_a_foreign_policy_is_found_beside_the_file(tmp_path):
+    assert load_settings(written(tmp_path, MINIMAL)).policy is None
+    text = MINIMAL + '[policy]\nfactory = "plant.policies:make"\npython = "venv/bin/python"'
+    policy = load_settings(written(tmp_path, text)).policy
+    assert policy.folder == tmp_path
+    assert policy.python == tmp_path / "venv/bin/python"
+    assert policy.onnx is None
+    text = MINIMAL + '[policy]\nonnx = "nets/pi.onnx"'
+    assert load_settings(written(tmp_path, text)).policy.onnx == tmp_path / "nets/pi.onnx"
+
+
+def test_a_foreign_policy_may_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_POLICY__FACTORY", "plant.policies:make")
+    settings = load_settings(written(tmp_path, MINIMAL))
+    assert settings.policy.factory == "plant.policies:make"
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[f"{case[1]}={case[2]}" for case in WRONG])

@@ -73,6 +73,23 @@ def test_a_user_without_password_is_told_where_to_put_one(settings, monkeypatch)
         prepare(settings())
 
 
+def test_a_foreign_policy_answers_within_the_scans_deadline(settings):
+    assert prepare(settings()).policy_options is None
+    policy = {"factory": "plant.policies:make"}
+    options = prepare(settings(policy=policy)).policy_options
+    assert options.timeout_s == pytest.approx(120.0)
+    assert options.stuck_s == 900.0
+    assert (list(options.cvs), list(options.mvs)) == (
+        ["PolymerConc", "Temperature"],
+        ["InitiatorFeed", "CoolantTemperature"],
+    )
+    assert options.warm_up.mv.tolist() == [1.25, 325.0]
+    assert prepare(settings(policy={**policy, "timeout_s": 5.0})).policy_options.timeout_s == 5.0
+    with pytest.raises(ConfigError, match=r"policy\.timeout_s") as refused:
+        prepare(settings(policy={**policy, "timeout_s": 150.0}))
+    assert "less than the scan's deadline, 150 s" in str(refused.value)
+
+
 def test_a_missing_bundle_is_an_artefact_refused(settings, tmp_path):
     with pytest.raises(BundleError, match="no such file"):
         prepare(settings(bundle={"path": tmp_path}))

@@ -85,6 +85,28 @@ def test_input_that_is_not_finite_is_refused_and_forgotten(runtime, where, bad):
     assert after is memory
 
 
+def test_the_move_of_a_foreign_policy_is_cut_and_corrected_like_the_bundles_own(runtime):
+    memory = runtime.initial_memory()
+    own, _ = runtime.advise(request(), memory)
+    same, _ = runtime.advise(request(policy_move=own.policy_move), memory)
+    assert same.move.tobytes() == own.move.tobytes()
+    assert (same.cost, same.gap) == (own.cost, own.gap)
+    foreign, _ = runtime.advise(request(policy_move=np.array([9.0, 0.0])), memory)
+    assert foreign.policy_move.tolist() == [2.5, 300.0]
+    assert foreign.certified
+    assert np.all((foreign.move >= [1.29, 329.9]) & (foreign.move <= [2.29, 349.9]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_foreign_move_that_is_not_finite_is_refused_and_forgotten(runtime, bad):
+    memory = runtime.initial_memory()
+    answer, after = runtime.advise(request(policy_move=np.array([1.8, bad])), memory)
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.NON_FINITE_INPUT
+    assert "policy move" in answer.detail
+    assert after is memory
+
+
 def test_plant_time_that_is_not_finite_is_refused(runtime):
     answer, _ = runtime.advise(request(np.nan), runtime.initial_memory())
     assert answer.reason is RefusalReason.NON_FINITE_INPUT

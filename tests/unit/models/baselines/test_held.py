@@ -8,7 +8,8 @@ from models.baselines.held import HeldPicnn, HeldTrainer
 from models.baselines.held_targets import HeldTargets, _partial_curvature
 from models.baselines.scalar import ScalarModel
 from models.learning.loop import run
-from models.online.correction import BoxProblem, minimise
+from models.online.box_problem import BoxProblem
+from models.online.correction import minimise
 
 N, N_CV, N_MV = 6, 2, 2
 

@@ -1,0 +1,1 @@
+"""A policy from outside the bundle, in a process of its own: its worker, and the client of that."""
