@@ -1,6 +1,6 @@
 """Many plants that move together, each equal to the last bit to a `Plant` of its own.
 
-One compiled loop runs over groups of eight plants, the lanes of SIMD registers, on as many threads
+One compiled loop runs over groups of sixteen plants, the lanes of SIMD registers, on as many threads
 as numba has. The plants do not know of each other: neither their number nor that of the threads
 changes any of them. The fast arithmetic gives up the last bits for speed, see `Arithmetic`.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plant_sim.arithmetic import Arithmetic, checked_arithmetic
 from plant_sim.dcs_batch import kernel
 from plant_sim.integrate import IntegrationError
-from plant_sim.lane_types import EIGHT, EIGHT_FAST
+from plant_sim.lane_types import WIDE, WIDE_FAST
 from plant_sim.noise import NormalDraws
 from plant_sim.plant import (
     LONGEST_STEP_S,
@@ -29,7 +29,7 @@ from plant_sim.reactor import F64
 I64 = NDArray[np.int64]
 
 
-_KINDS = {Arithmetic.EXACT: EIGHT, Arithmetic.FAST: EIGHT_FAST}
+_KINDS = {Arithmetic.EXACT: WIDE, Arithmetic.FAST: WIDE_FAST}
 COMMAND_ROWS = ("setpoint", "target", "output", "bias_offset")
 _NOISE_SD: F64 = np.array(NOISE_SD)
 

@@ -1,4 +1,4 @@
-"""`plant_sim.dcs.run_scans` for many plants: eight in the lanes of a kernel, on numba's threads."""
+"""`plant_sim.dcs.run_scans` for many plants: sixteen in the lanes of a kernel, on numba's threads."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,11 +10,11 @@ from numba import prange
 from plant_sim.compiled import compiled
 from plant_sim.dcs import I64, SCAN_S, regulate, tally
 from plant_sim.integrate import integrate
-from plant_sim.lane_types import EIGHT, Kind
+from plant_sim.lane_types import WIDE, Kind
 from plant_sim.lanes import kernel_part, load, split, store
 from plant_sim.reactor import F64
 
-WIDTH = EIGHT.width
+WIDTH = WIDE.width
 
 # A group's scratch, rows of WIDTH: state (5), inputs (3), parameters (6), wanted, peak.
 _INPUTS, _PARAMETERS, _WANTED, _PEAK = 5 * WIDTH, 8 * WIDTH, 14 * WIDTH, 15 * WIDTH
@@ -111,7 +111,7 @@ def _end(plants: Plants, first: int, count: int, cell: F64) -> int:
 
 @kernel_part
 def run_group(kind: Kind, plants: Plants, first: int, begin: int, scans: int) -> int:
-    """Step the eight plants from `first` on; returns how many had no solution."""
+    """Step the sixteen plants from `first` on; returns how many had no solution."""
     count = min(WIDTH, plants.x.shape[0] - first)
     cell = np.zeros(_SCRATCH)
     _begin(plants, first, count, cell)
@@ -132,7 +132,7 @@ def run_group(kind: Kind, plants: Plants, first: int, begin: int, scans: int) ->
 
 @cache
 def kernel(kind: Kind) -> Callable[..., int]:
-    """Compile the loop over plants for lanes of `kind`, 8 wide.
+    """Compile the loop over plants for lanes of `kind`, as wide as `WIDE`.
 
     Its arguments are those of `run_scans`, stacked, except for the noise:
     noise (N, 3): on A, P, T at the step's start; at its end when the kernel returns.

@@ -1,4 +1,4 @@
-"""`plant_sim.integrate.advance` for many reactors: eight in the lanes of a kernel, on threads."""
+"""`plant_sim.integrate.advance` for many reactors: sixteen in the lanes of a kernel, on threads."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from plant_sim.arithmetic import Arithmetic, checked_arithmetic
 from plant_sim.compiled import compiled
 from plant_sim.integrate import IntegrationError, integrate
-from plant_sim.lane_types import EIGHT, EIGHT_FAST, Kind
+from plant_sim.lane_types import WIDE, WIDE_FAST, Kind
 from plant_sim.lanes import kernel_part, load, split, store
 from plant_sim.reactor import F64, NOMINAL
 
-WIDTH = EIGHT.width
+WIDTH = WIDE.width
 
-_KINDS = {Arithmetic.EXACT: EIGHT, Arithmetic.FAST: EIGHT_FAST}
+_KINDS = {Arithmetic.EXACT: WIDE, Arithmetic.FAST: WIDE_FAST}
 
 # A group's scratch, rows of WIDTH: state (5), inputs (3), parameters (6), wanted, peak.
 _INPUTS, _PARAMETERS, _WANTED, _PEAK, _ROWS = 5 * WIDTH, 8 * WIDTH, 14 * WIDTH, 15 * WIDTH, 16
@@ -26,7 +26,7 @@ _INPUTS, _PARAMETERS, _WANTED, _PEAK, _ROWS = 5 * WIDTH, 8 * WIDTH, 14 * WIDTH, 
 def advance_group(  # noqa: PLR0917  (kernels take positional arguments only)
     kind: Kind, first: int, x: F64, inputs: F64, dt: float, p: F64, peak: F64
 ) -> int:
-    """Advance the eight reactors from `first` on; returns how many have no solution."""
+    """Advance the sixteen reactors from `first` on; returns how many have no solution."""
     count = min(WIDTH, x.shape[0] - first)
     cell = np.zeros(_ROWS * WIDTH)
     for lane in range(WIDTH):

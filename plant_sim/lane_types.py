@@ -22,8 +22,8 @@ class Kind:
 
 
 ONE, ONE_FAST = Kind(1), Kind(1, fast=True)
-EIGHT, EIGHT_FAST = Kind(8), Kind(8, fast=True)
-"""Eight doubles are the widest register there is; a processor with less takes two or four."""
+WIDE, WIDE_FAST = Kind(16), Kind(16, fast=True)
+"""Two of the widest registers there are: while one waits for a result, the other computes."""
 
 
 class KindType(types.Type):

@@ -8,7 +8,7 @@ from plant_sim.integrate import IntegrationError, advance
 from plant_sim.integrate_batch import advance_batch
 from plant_sim.reactor import Parameters
 
-COUNT = 21  # two full groups of lanes and a part of one
+COUNT = 37  # two full groups of lanes and a part of one
 
 
 def reactors():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from plant_sim.lane_functions import exp, inverse_fifth_root
-from plant_sim.lane_types import EIGHT, EIGHT_FAST, ONE, ONE_FAST
+from plant_sim.lane_types import ONE, ONE_FAST, WIDE, WIDE_FAST, Kind
 from plant_sim.lanes import any_of, load, maximum, minimum, store, where
 
 NAN, INF = math.nan, math.inf
+EIGHT, EIGHT_FAST = Kind(8), Kind(8, fast=True)
 
 
 def applied(kind, function, values):
@@ -23,7 +24,7 @@ def applied(kind, function, values):
             store(y, first, function(load(x, first, 1, kind)))
 
     x = np.array(values, dtype=np.float64)
-    assert x.size % 8 == 0
+    assert x.size % width == 0  # a load reads whole groups
     y = np.empty_like(x)
     run(x, y)
     return y
@@ -43,14 +44,14 @@ ARGUMENTS = np.random.default_rng(1).uniform(-30.0, 5.0, 4096)
 ERRORS = 10.0 ** np.random.default_rng(2).uniform(-12.0, 12.0, 4096)
 
 
-@pytest.mark.parametrize("kind", [ONE, EIGHT])
+@pytest.mark.parametrize("kind", [ONE, EIGHT, WIDE])
 def test_exact_functions_are_those_of_the_c_library(kind):
     assert applied(kind, exp, ARGUMENTS).tolist() == [math.exp(x) for x in ARGUMENTS.tolist()]
     roots = applied(kind, inverse_fifth_root, ERRORS)
     assert roots.tolist() == [math.pow(x, -0.2) for x in ERRORS.tolist()]
 
 
-@pytest.mark.parametrize("kind", [ONE_FAST, EIGHT_FAST])
+@pytest.mark.parametrize("kind", [ONE_FAST, EIGHT_FAST, WIDE_FAST])
 def test_fast_functions_have_the_errors_they_state(kind):
     assert applied(kind, exp, ARGUMENTS) == pytest.approx(np.exp(ARGUMENTS), rel=1e-11, abs=0.0)
     wide = np.linspace(-700.0, 700.0, 4096)
