@@ -7,7 +7,6 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import numba
 import numpy as np
 from scipy.integrate import solve_ivp
 
@@ -23,6 +22,7 @@ from plant_sim.lane_types import ONE, ONE_FAST
 from plant_sim.plant import LoopCommand, Plant, PlantOptions
 from plant_sim.reactor import NOMINAL, Parameters, rhs
 from plant_sim.scenarios import SCENARIOS
+from plant_sim.threads import default_threads
 from plant_sim.yardstick.pilots import ROBUST_TUNING
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def many_reactors(seconds: float) -> list[Row]:
         return scipy.step(x, inputs[:2], SAMPLE_S)
 
     timings = measure([*contenders, Contender(name=SCIPY, work=step, calls=20)], seconds=seconds)
-    note = f"time for each plant, on {numba.get_num_threads()} threads; noise and PI included"
+    note = f"time for each plant, on {default_threads()} threads; noise and PI included"
     goals: dict[str, dict[str, Any]] = {"exact": {}, "fast": {"goal": 3000.0}}
     return [
         compared(
@@ -183,7 +183,7 @@ def many_episodes(seconds: float, count: int) -> list[Row]:
     timings = measure([*contenders, Contender(name=SCIPY, work=scan, calls=20)], seconds=seconds)
     samples = HOURS * 3600.0 / DCS_SAMPLE_S
     theirs = _times(timings[SCIPY], EPISODES * samples * DCS_SAMPLE_S / SCAN_S)
-    threads = numba.get_num_threads()
+    threads = default_threads()
     return [
         compared(
             f"10^4 episodes, {name}",

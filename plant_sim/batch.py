@@ -1,8 +1,9 @@
 """Many plants that move together, each equal to the last bit to a `Plant` of its own.
 
-One compiled loop runs over groups of sixteen plants, the lanes of SIMD registers, on as many threads
-as numba has. The plants do not know of each other: neither their number nor that of the threads
-changes any of them. The fast arithmetic gives up the last bits for speed, see `Arithmetic`.
+One compiled loop runs over groups of sixteen plants, the lanes of SIMD registers, on as many
+threads as there are cores. The plants do not know of each other: neither their number nor that of
+the threads changes any of them. The fast arithmetic gives up the last bits for speed, see
+`Arithmetic`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plant_sim.arithmetic import Arithmetic, checked_arithmetic
-from plant_sim.dcs_batch import kernel
+from plant_sim.dcs_batch import WIDTH, kernel
 from plant_sim.integrate import IntegrationError
 from plant_sim.lane_types import WIDE, WIDE_FAST
 from plant_sim.noise import NormalDraws
@@ -25,6 +26,7 @@ from plant_sim.plant import (
     settings_row,
 )
 from plant_sim.reactor import F64
+from plant_sim.threads import checked_threads, share
 
 I64 = NDArray[np.int64]
 
@@ -51,13 +53,21 @@ class PlantBatch:
     """Plants that step together; the plants given are used up by it.
 
     state: (N, 5), actual: (N, 2), time_s: (N,) as of `Plant`. Raises ValueError for no plants, and
-    for an arithmetic that is none.
+    for an arithmetic or a number of threads that is none.
     """
 
-    def __init__(self, plants: Sequence[Plant], *, arithmetic: str = Arithmetic.EXACT) -> None:
+    def __init__(
+        self,
+        plants: Sequence[Plant],
+        *,
+        arithmetic: str = Arithmetic.EXACT,
+        threads: int | None = None,
+    ) -> None:
+        """Take the plants over; threads: one for each core unless given."""
         if not plants:
             raise ValueError("plants: none; allowed: one or more")
         self._run = kernel(_KINDS[checked_arithmetic(arithmetic)])
+        self._threads = checked_threads(threads)
         count = len(plants)
         self.time_s: F64 = np.zeros(count)
         self.state: F64 = np.empty((count, 5))
@@ -69,7 +79,9 @@ class PlantBatch:
         self._noise: F64 = np.empty((count, 3))
         self._settings: F64 = np.empty((count, 9))
         self._lags_flow = np.zeros(count, dtype=np.bool_)
-        self._draws = NormalDraws([self._place(at, plant) for at, plant in enumerate(plants)])
+        self._draws = NormalDraws(
+            [self._place(at, plant) for at, plant in enumerate(plants)], threads=self._threads
+        )
 
     def replace(self, index: int, plant: Plant) -> None:
         """Put another plant in the place of one."""
@@ -117,7 +129,7 @@ class PlantBatch:
         begin = self._draws.take(scans)
         self._settings[:, 0], self._settings[:, 1] = self.time_s, dt_s
         out = np.empty((len(self), 4))
-        failed = self._run(
+        arrays = (
             self.state,
             self.actual,
             self._integral,
@@ -132,9 +144,12 @@ class PlantBatch:
             self._draws.row,
             _NOISE_SD,
             out,
-            begin,
-            scans,
         )
+
+        def work(first: int, end: int) -> int:
+            return self._run(*arrays, first, end, begin, scans)
+
+        failed = share(len(self), work, threads=self._threads, least=2 * WIDTH)
         if failed:
             which = np.flatnonzero(np.isnan(out[:, 0])).tolist()
             raise IntegrationError(f"plants {which} could not be integrated")

@@ -1,11 +1,10 @@
-"""`plant_sim.dcs.run_scans` for many plants: sixteen in the lanes of a kernel, on numba's threads."""
+"""`plant_sim.dcs.run_scans` for many plants, sixteen in the lanes of a kernel."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from plant_sim.compiled import compiled
 from plant_sim.dcs import I64, SCAN_S, regulate, tally
@@ -110,9 +109,11 @@ def _end(plants: Plants, first: int, count: int, cell: F64) -> int:
 
 
 @kernel_part
-def run_group(kind: Kind, plants: Plants, first: int, begin: int, scans: int) -> int:
-    """Step the sixteen plants from `first` on; returns how many had no solution."""
-    count = min(WIDTH, plants.x.shape[0] - first)
+def run_group(  # noqa: PLR0917
+    kind: Kind, plants: Plants, first: int, end: int, begin: int, scans: int
+) -> int:
+    """Step sixteen plants from `first` on, up to `end`; returns how many had no solution."""
+    count = min(WIDTH, end - first)
     cell = np.zeros(_SCRATCH)
     _begin(plants, first, count, cell)
     total = plants.settings[first, 1]
@@ -134,7 +135,8 @@ def run_group(kind: Kind, plants: Plants, first: int, begin: int, scans: int) ->
 def kernel(kind: Kind) -> Callable[..., int]:
     """Compile the loop over plants for lanes of `kind`, as wide as `WIDE`.
 
-    Its arguments are those of `run_scans`, stacked, except for the noise:
+    It steps the plants from `first` up to `end`, and releases the interpreter's lock. Its arguments
+    are those of `run_scans`, stacked, except for the noise:
     noise (N, 3): on A, P, T at the step's start; at its end when the kernel returns.
     normals (rows, instants, 3): standard normal draws; plant i has those of row `row[i]` from the
     instant `begin` on, one for each of the `scans`, times `sd` (3,).
@@ -145,8 +147,8 @@ def kernel(kind: Kind) -> Callable[..., int]:
         "int64(float64[:, ::1], float64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1],"
         " float64[:, :, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1],"
         " float64[:, ::1], float64[:, :, ::1], int64[::1], float64[::1], float64[:, ::1],"
-        " int64, int64)",
-        parallel=True,
+        " int64, int64, int64, int64)",
+        nogil=True,
     )
     def run_plants(  # noqa: PLR0917
         x: F64,
@@ -163,11 +165,13 @@ def kernel(kind: Kind) -> Callable[..., int]:
         row: I64,
         sd: F64,
         out: F64,
+        first: int,
+        end: int,
         begin: int,
         scans: int,
     ) -> int:
         failed = 0
-        for group in prange((x.shape[0] + WIDTH - 1) // WIDTH):
+        for group in range(first, end, WIDTH):
             plants = Plants(
                 x,
                 actual,
@@ -184,7 +188,7 @@ def kernel(kind: Kind) -> Callable[..., int]:
                 sd,
                 out,
             )
-            failed += run_group(kind, plants, group * WIDTH, begin, scans)
+            failed += run_group(kind, plants, group, end, begin, scans)
         return failed
 
     return run_plants

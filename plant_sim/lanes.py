@@ -1,9 +1,9 @@
 """Values of several plants at once, for the compiled kernels.
 
-A `Lanes` value holds `rows` quantities (1, or a whole state) of `width` plants. Kernels are written
-once, in plain arithmetic; width 1 compiles to scalar code, a wider one to SIMD instructions in which
-each lane has the bits that width 1 gives: every operation is IEEE arithmetic in the order written,
-exponentials and powers are libm's, lane by lane.
+A `Lanes` value holds `rows` quantities (1, or a whole state) of `width` plants. Kernels are
+written once, in plain arithmetic; width 1 compiles to scalar code, a wider one to SIMD instructions
+in which each lane has the bits that width 1 gives: every operation is IEEE arithmetic in the order
+written, exponentials and powers are libm's, lane by lane.
 
 That holds for exact lanes. Fast lanes may fuse products and sums and multiply by reciprocals of
 constants, and take `exp` and `inverse_fifth_root` from short formulas; see there for their errors.

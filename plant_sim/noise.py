@@ -1,19 +1,19 @@
 """Measurement noise of many plants, each from the random stream that it has when alone."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from plant_sim.threads import share
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _AHEAD = 120
 """Instants drawn at once; a call for each sample would cost more than the numbers."""
-_ROWS_A_THREAD = 256
-"""Rows that are worth a thread."""
+_ROWS_A_PIECE = 128
+"""Rows that are worth handing to another thread."""
 
 
 class NormalDraws:
@@ -23,8 +23,8 @@ class NormalDraws:
     which is zeros.
     """
 
-    def __init__(self, rngs: Sequence[np.random.Generator | None]) -> None:
-        self._rngs = list(rngs)
+    def __init__(self, rngs: Sequence[np.random.Generator | None], *, threads: int = 1) -> None:
+        self._rngs, self._threads = list(rngs), threads
         self._begin = _AHEAD  # nothing drawn yet
         rows = 1 if all(rng is None for rng in rngs) else len(rngs) + 1
         self.numbers: F64 = np.zeros((rows, _AHEAD, 3))
@@ -61,14 +61,10 @@ class NormalDraws:
         self.numbers[:, :left] = rest
         self._begin = 0
         rows = [(self.numbers[i + 1, left:], rng) for i, rng in enumerate(self._rngs) if rng]
-        threads = min(numba.get_num_threads(), -(-len(rows) // _ROWS_A_THREAD))
-        if threads <= 1:
-            _fill(rows)
-            return
-        with ThreadPoolExecutor(threads) as pool:  # numpy draws without the interpreter's lock
-            list(pool.map(_fill, [rows[part::threads] for part in range(threads)]))
 
+        def fill(first: int, end: int) -> int:
+            for numbers, rng in rows[first:end]:  # numpy draws without the interpreter's lock
+                rng.standard_normal(out=numbers)
+            return 0
 
-def _fill(rows: Sequence[tuple[F64, np.random.Generator]]) -> None:
-    for numbers, rng in rows:
-        rng.standard_normal(out=numbers)
+        share(len(rows), fill, threads=self._threads, least=_ROWS_A_PIECE)

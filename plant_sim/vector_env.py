@@ -20,6 +20,7 @@ from plant_sim.env import OBSERVATION_HIGH, OBSERVATION_LOW, REWARD_TIME_S, Poly
 from plant_sim.interlock import TripCause
 from plant_sim.plant import LoopMode
 from plant_sim.reactor import F64
+from plant_sim.threads import checked_threads
 
 Flags = NDArray[np.bool_]
 _AUTORESET_MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)
@@ -31,6 +32,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
 
     arithmetic: "exact" gives the bits of `PolymerCSTREnv`, "fast" does not and takes half the time;
     see `plant_sim.arithmetic.Arithmetic`.
+    threads: one for each core unless given; they change no bit.
     autoreset_mode: NEXT_STEP, an episode that has ended begins anew with the next step, whose
     action for it is ignored and whose reward is 0; or DISABLED, it goes on, as in `PolymerCSTREnv`,
     until it is reset.
@@ -44,6 +46,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
         num_envs: int = 1,
         *,
         arithmetic: str = Arithmetic.EXACT,
+        threads: int | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         **options: Any,
     ) -> None:
@@ -53,7 +56,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
         if autoreset_mode not in _AUTORESET_MODES:
             allowed = ", ".join(str(mode) for mode in _AUTORESET_MODES)
             raise ValueError(f"autoreset_mode: {autoreset_mode!r}; allowed: {allowed}")
-        self.arithmetic = checked_arithmetic(arithmetic)
+        self.arithmetic, self.threads = checked_arithmetic(arithmetic), checked_threads(threads)
         self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
         self._autoreset = autoreset_mode is AutoresetMode.NEXT_STEP
         self.num_envs = num_envs
@@ -94,7 +97,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
             self._setpoint[i] = self.envs[i].setpoint
         if self._batch is None or len(chosen) == count:
             plants = [env.plant for env in self.envs]
-            self._batch = PlantBatch(plants, arithmetic=self.arithmetic)
+            self._batch = PlantBatch(plants, arithmetic=self.arithmetic, threads=self.threads)
         else:
             for i in chosen.tolist():
                 self._batch.replace(i, self.envs[i].plant)

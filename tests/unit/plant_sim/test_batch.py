@@ -1,6 +1,5 @@
 """A batch is its plants: the same bits as each plant alone, whatever the others do."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -138,17 +137,18 @@ def test_the_fast_arithmetic_stays_within_its_error_over_an_episode(kind):
 
 
 def test_threads_change_nothing():
-    one, many = PlantBatch(plants()), PlantBatch(plants())
-    threads = numba.get_num_threads()
+    one, many = (
+        PlantBatch([plant for _ in range(12) for plant in plants()], threads=threads)
+        for threads in (1, 3)
+    )
     for step in range(5):
         modes, command = commands(len(one), step)
-        numba.set_num_threads(1)
-        try:
-            one.step(300.0, modes, command)
-        finally:
-            numba.set_num_threads(threads)
+        one.step(300.0, modes, command)
         many.step(300.0, modes, command)
         assert np.array_equal(one.state, many.state)
+        assert np.array_equal(one.measured, many.measured)
+    with pytest.raises(ValueError, match="threads: 0; allowed: 1 and above"):
+        PlantBatch(plants(), threads=0)
 
 
 def test_an_arithmetic_that_is_none_is_refused():

@@ -1,6 +1,5 @@
 """Many reactors at once: the bits of each alone, or, in the fast arithmetic, its figures."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -8,7 +7,7 @@ from plant_sim.integrate import IntegrationError, advance
 from plant_sim.integrate_batch import advance_batch
 from plant_sim.reactor import Parameters
 
-COUNT = 37  # two full groups of lanes and a part of one
+COUNT = 150  # several pieces for threads, and a group of lanes that is not full
 
 
 def reactors():
@@ -38,16 +37,11 @@ def test_neighbours_and_threads_change_nothing():
     x, u, parameters = reactors()
     rows = np.array([p.array() for p in parameters])
     for arithmetic in ("exact", "fast"):
-        together, _ = advance_batch(x, u, 1800.0, rows, arithmetic=arithmetic)
+        together, _ = advance_batch(x, u, 1800.0, rows, arithmetic=arithmetic, threads=3)
         order = np.random.default_rng(4).permutation(COUNT)
         mixed, _ = advance_batch(x[order], u[order], 1800.0, rows[order], arithmetic=arithmetic)
         assert np.array_equal(mixed, together[order])
-        threads = numba.get_num_threads()
-        numba.set_num_threads(1)
-        try:
-            single, _ = advance_batch(x, u, 1800.0, rows, arithmetic=arithmetic)
-        finally:
-            numba.set_num_threads(threads)
+        single, _ = advance_batch(x, u, 1800.0, rows, arithmetic=arithmetic, threads=1)
         assert np.array_equal(single, together)
 
 
@@ -87,5 +81,7 @@ def test_what_does_not_fit_is_refused():
         advance_batch(x, u, 10.0, arithmetic="quick")
     with pytest.raises(ValueError, match="arithmetic: 'quick'; allowed: exact, fast"):
         advance(x[0], u[0], 10.0, arithmetic="quick")
+    with pytest.raises(ValueError, match="threads: 0; allowed: 1 and above"):
+        advance_batch(x, u, 10.0, threads=0)
     with pytest.raises(ValueError, match="shape"):
         advance_batch(x, u[:3], 10.0)

@@ -51,7 +51,7 @@ def test_a_plant_with_noise_may_join_plants_without():
 
 
 def test_threads_draw_what_one_thread_draws():
-    draws = NormalDraws([rng(seed) for seed in range(600)])
+    draws = NormalDraws([rng(seed) for seed in range(600)], threads=3)
     begin = draws.take(20)
     for seed in (0, 299, 599):
         wanted = rng(seed).standard_normal((20, 3))
