@@ -149,7 +149,7 @@ def integrate(  # noqa: PLR0917
         peak = where(accepted, maximum(peak, summit), peak)
         x = where(accepted, new, x)
         k1 = where(accepted, k7, k1)
-        going = going & ~(accepted & last)
+        going = going & (not (accepted & last))
         if not any_of(going):
             return x, peak
         t = where(accepted, t + h, t)

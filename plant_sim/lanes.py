@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.extending import lower_builtin, overload, register_jitable, type_callable
 
 from plant_sim.lane_types import (
     DOUBLE,
@@ -32,9 +32,10 @@ from plant_sim.lane_types import (
 Lanes: TypeAlias = Any
 """A value of `LanesType`; it exists in compiled code only."""
 Mask: TypeAlias = Any
-"""A truth value for each lane; combined by & and ~."""
+"""A truth value for each lane; combined by &, | and not."""
 
-kernel_part = register_jitable(forceinline=True)
+_INLINE: Any = {"forceinline": True}
+kernel_part = register_jitable(**_INLINE)
 """Marks a function that is compiled as a part of the kernels that call it."""
 
 
@@ -96,24 +97,26 @@ _comparison(operator.gt, ">")
 _comparison(operator.ge, ">=")
 
 
-@type_callable(operator.and_)
-def _both_typed(context: Any) -> Any:
-    return lambda a, b: a if isinstance(a, MaskType) and a == b else None
+def _logic(key: Any, arguments: int, emit: Callable[..., Any]) -> None:
+    """Define an operator between masks. `not` is one of them: & and | suit truth values as well."""
+
+    @type_callable(key)
+    def _typed(context: Any) -> Any:
+        def kind(a: Any, b: Any = None) -> Any:
+            fits = isinstance(a, MaskType) and (b == a if arguments == 2 else b is None)
+            return a if fits else None
+
+        return kind
+
+    def lowered(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return emit(builder, *values)
+
+    lower_builtin(key, *[MaskType] * arguments)(lowered)
 
 
-@lower_builtin(operator.and_, MaskType, MaskType)
-def _both(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return builder.and_(*values)
-
-
-@type_callable(operator.invert)
-def _other_typed(context: Any) -> Any:
-    return lambda a: a if isinstance(a, MaskType) else None
-
-
-@lower_builtin(operator.invert, MaskType)
-def _other(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return builder.not_(values[0])
+_logic(operator.and_, 2, lambda builder, a, b: builder.and_(a, b))
+_logic(operator.or_, 2, lambda builder, a, b: builder.or_(a, b))
+_logic(operator.not_, 1, lambda builder, a: builder.not_(a))
 
 
 # -- functions
@@ -183,9 +186,28 @@ def join(typingctx: Any, rows: Any) -> Any:
     return kind(rows), lowered
 
 
-@lane_function
-def where(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+def where(mask: Mask, a: Lanes, b: Lanes) -> Lanes:
     """`a` in the lanes of `mask`, `b` in the others."""
+    return a if mask else b
+
+
+def maximum(a: Lanes, b: Lanes) -> Lanes:
+    """The larger of a and b; a where they do not compare, as `max`."""
+    return max(a, b)
+
+
+def minimum(a: Lanes, b: Lanes) -> Lanes:
+    """The smaller of a and b; a where they do not compare, as `min`."""
+    return min(a, b)
+
+
+def any_of(mask: Mask) -> bool:
+    """Whether a lane of `mask` is true."""
+    return bool(mask)
+
+
+@lane_function
+def _where(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     kind = common_type(a, b)
 
     def lowered(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -216,16 +238,11 @@ def _smaller_or_larger(sign: str) -> Any:
     return lane_function(function)
 
 
-maximum = _smaller_or_larger(">")
-"""The larger of a and b; a where they do not compare, as `max`."""
-minimum = _smaller_or_larger("<")
-"""The smaller of a and b; a where they do not compare, as `min`."""
+_maximum, _minimum = _smaller_or_larger(">"), _smaller_or_larger("<")
 
 
 @lane_function
-def any_of(typingctx: Any, mask: Any) -> Any:
-    """Whether a lane of `mask` is true."""
-
+def _any_of(typingctx: Any, mask: Any) -> Any:
     def lowered(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if mask.width == 1:
             return values[0]
@@ -233,6 +250,26 @@ def any_of(typingctx: Any, mask: Any) -> Any:
         return builder.icmp_unsigned("!=", builder.bitcast(values[0], bits), bits(0))
 
     return types.boolean(mask), lowered
+
+
+def _compiled_as(function: Callable[..., Any], kernel: Callable[..., Any], kind: type) -> None:
+    """Let kernels call `kernel` for `function` where one of its arguments is a `kind`."""
+
+    @overload(function, jit_options=_INLINE, strict=False)
+    def _overloaded(*arguments: Any) -> Any:
+        if not any(isinstance(argument, kind) for argument in arguments):
+            return None
+        if len(arguments) == 1:
+            return lambda a: kernel(a)  # noqa: PLW0108  (numba compiles it)
+        if len(arguments) == 2:
+            return lambda a, b: kernel(a, b)  # noqa: PLW0108
+        return lambda a, b, c: kernel(a, b, c)  # noqa: PLW0108
+
+
+_compiled_as(where, _where, MaskType)
+_compiled_as(maximum, _maximum, LanesType)
+_compiled_as(minimum, _minimum, LanesType)
+_compiled_as(any_of, _any_of, MaskType)
 
 
 @lane_function

@@ -80,7 +80,7 @@ def test_a_mask_chooses_lane_by_lane():
     @numba.njit(error_model="numpy")
     def run(a, b, y):
         x, z = load(a, 0, 1, EIGHT), load(b, 0, 1, EIGHT)
-        mask = (x > 1.0) & ~(z >= x)
+        mask = (x > 1.0) & (not (z >= x))
         store(y, 0, where(mask, x, 0.0))
         return any_of(mask), any_of(x > 99.0)
 
