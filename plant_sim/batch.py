@@ -1,7 +1,9 @@
 """Many plants that move together, each equal to the last bit to a `Plant` of its own.
 
-One compiled loop runs over the plants, on as many threads as numba has; the plants do not know
-of each other, so neither their number nor that of the threads changes any of them.
+One compiled loop runs over groups of sixteen plants, the lanes of SIMD registers, on as many
+threads as there are cores. The plants do not know of each other: neither their number nor that of
+the threads changes any of them. The fast arithmetic gives up the last bits for speed, see
+`Arithmetic`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plant_sim.dcs_batch import run_plants
-from plant_sim.integrate import WORKSPACE_SHAPE, IntegrationError
+from plant_sim.arithmetic import Arithmetic, checked_arithmetic
+from plant_sim.dcs_batch import WIDTH, kernel
+from plant_sim.integrate import IntegrationError
+from plant_sim.lane_types import WIDE, WIDE_FAST
+from plant_sim.noise import NormalDraws
 from plant_sim.plant import (
     LONGEST_STEP_S,
     NOISE_SD,
@@ -21,10 +26,14 @@ from plant_sim.plant import (
     settings_row,
 )
 from plant_sim.reactor import F64
+from plant_sim.threads import checked_threads, share
 
 I64 = NDArray[np.int64]
 
+
+_KINDS = {Arithmetic.EXACT: WIDE, Arithmetic.FAST: WIDE_FAST}
 COMMAND_ROWS = ("setpoint", "target", "output", "bias_offset")
+_NOISE_SD: F64 = np.array(NOISE_SD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +52,22 @@ class BatchSummary:
 class PlantBatch:
     """Plants that step together; the plants given are used up by it.
 
-    state: (N, 5), actual: (N, 2), time_s: (N,) as of `Plant`. Raises ValueError for no plants.
+    state: (N, 5), actual: (N, 2), time_s: (N,) as of `Plant`. Raises ValueError for no plants, and
+    for an arithmetic or a number of threads that is none.
     """
 
-    def __init__(self, plants: Sequence[Plant]) -> None:
+    def __init__(
+        self,
+        plants: Sequence[Plant],
+        *,
+        arithmetic: str = Arithmetic.EXACT,
+        threads: int | None = None,
+    ) -> None:
+        """Take the plants over; threads: one for each core unless given."""
         if not plants:
             raise ValueError("plants: none; allowed: one or more")
+        self._run = kernel(_KINDS[checked_arithmetic(arithmetic)])
+        self._threads = checked_threads(threads)
         count = len(plants)
         self.time_s: F64 = np.zeros(count)
         self.state: F64 = np.empty((count, 5))
@@ -60,27 +79,31 @@ class PlantBatch:
         self._noise: F64 = np.empty((count, 3))
         self._settings: F64 = np.empty((count, 9))
         self._lags_flow = np.zeros(count, dtype=np.bool_)
-        self._rngs: list[np.random.Generator | None] = [None] * count
-        self._work = np.empty((count, *WORKSPACE_SHAPE))
-        for index, plant in enumerate(plants):
-            self.replace(index, plant)
+        self._draws = NormalDraws(
+            [self._place(at, plant) for at, plant in enumerate(plants)], threads=self._threads
+        )
 
     def replace(self, index: int, plant: Plant) -> None:
         """Put another plant in the place of one."""
+        self._draws.replace(index, self._place(index, plant))
+
+    def _place(self, index: int, plant: Plant) -> np.random.Generator | None:
+        """Take over everything of a plant but its random stream, which is returned."""
         inside = plant.detach()
         self.time_s[index] = inside.time_s
         self.state[index], self.actual[index] = inside.state, inside.actual
         self._integral[index], self._flags[index] = inside.integral, inside.flags
         self._tuning[index], self._parameters[index] = inside.tuning, inside.parameters
-        self._noise[index], self._rngs[index] = inside.noise, inside.noise_rng
+        self._noise[index] = inside.noise
         self._settings[index] = settings_row(
             inside.options, inside.time_s, 0.0, inside.previous_feed
         )
         self._lags_flow[index] = inside.options.flow_lag
+        return inside.noise_rng
 
     def __len__(self) -> int:
         """How many plants."""
-        return len(self._rngs)
+        return len(self.time_s)
 
     @property
     def measured(self) -> F64:
@@ -102,33 +125,35 @@ class PlantBatch:
         is not finite, and IntegrationError if a reactor could not be integrated.
         """
         checked_commands(dt_s, modes, command)
-        count, scans = len(self), scans_of(dt_s)
-        noise = np.zeros((count, scans + 1, 3))
-        noise[:, 0] = self._noise
-        for row, rng in zip(noise, self._rngs, strict=True):
-            if rng is not None:
-                row[1:] = rng.standard_normal((scans, 3)) * NOISE_SD
+        scans = scans_of(dt_s)
+        begin = self._draws.take(scans)
         self._settings[:, 0], self._settings[:, 1] = self.time_s, dt_s
-        out = np.empty((count, 4))
-        failed = run_plants(
+        out = np.empty((len(self), 4))
+        arrays = (
             self.state,
             self.actual,
             self._integral,
             self._flags,
-            modes,
-            command,
+            np.ascontiguousarray(modes, dtype=np.int64),
+            np.ascontiguousarray(command, dtype=np.float64),
             self._tuning,
             self._settings,
             self._parameters,
-            noise,
-            self._work,
+            self._noise,
+            self._draws.numbers,
+            self._draws.row,
+            _NOISE_SD,
             out,
         )
+
+        def work(first: int, end: int) -> int:
+            return self._run(*arrays, first, end, begin, scans)
+
+        failed = share(len(self), work, threads=self._threads, least=2 * WIDTH)
         if failed:
             which = np.flatnonzero(np.isnan(out[:, 0])).tolist()
             raise IntegrationError(f"plants {which} could not be integrated")
         self.time_s += dt_s
-        self._noise = noise[:, -1].copy()
         self._settings[self._lags_flow, 8] = out[self._lags_flow, 1]
         return BatchSummary(
             peak_T=out[:, 0],

@@ -23,45 +23,51 @@ import numba
 
 KERNEL_MODULES = (
     "compiled",
+    "lane_types",
+    "lanes",
+    "lane_functions",
     "reactor",
     "integrate",
     "regulatory",
     "interlock",
     "dcs",
     "dcs_batch",
+    "integrate_batch",
+    "arithmetic",
+    "threads",
 )
-"""Modules whose functions, or whose constants, end up in compiled code."""
+"""Modules whose functions, or whose constants, end up in compiled code, and what they import."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(signature: str, *, parallel: bool = False) -> Callable[[Function], Function]:
+def compiled(signature: str, *, nogil: bool = False) -> Callable[[Function], Function]:
     """Compile the decorated function for `signature` when its module is imported.
 
-    `parallel`: its `prange` loops run on all threads of numba.
+    `nogil`: it releases the interpreter's lock, so that several threads may run it at once.
     """
 
     def decorate(function: Function) -> Function:
         directory = cache_directory()
         if directory is not None:
             try:
-                return _compile(function, signature, directory, parallel=parallel)
+                return _compile(function, signature, directory, nogil=nogil)
             except OSError:
                 pass  # the directory went away or is full: work without it
-        kernel = numba.njit(signature, error_model="numpy", parallel=parallel)
+        kernel = numba.njit(signature, error_model="numpy", nogil=nogil)
         return cast("Function", kernel(function))
 
     return decorate
 
 
-def _compile(function: Function, signature: str, directory: Path, *, parallel: bool) -> Function:
+def _compile(function: Function, signature: str, directory: Path, *, nogil: bool) -> Function:
     """Compile with the cache in `directory`; numba reads its place only when decorating."""
     config: Any = numba.config  # its attributes are made from the environment
     before = config.CACHE_DIR
     config.CACHE_DIR = str(directory)
     try:
         # error_model: tests for division by zero would keep LLVM from using SIMD
-        decorate = numba.njit(signature, cache=True, error_model="numpy", parallel=parallel)
+        decorate = numba.njit(signature, cache=True, error_model="numpy", nogil=nogil)
         return cast("Function", decorate(function))
     finally:
         config.CACHE_DIR = before

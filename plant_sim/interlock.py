@@ -6,7 +6,7 @@ noise), no rate limits on its outputs, latched until the plant is set up anew.
 
 from enum import StrEnum
 
-from plant_sim.compiled import compiled
+from plant_sim.lanes import Lanes, Mask, kernel_part
 
 TRIP_K = 368.0
 TRIP_OUTPUT = (0.0, 300.0)  # F_I [kg/h], T_c [K]
@@ -21,7 +21,7 @@ class TripCause(StrEnum):
     EMERGENCY_STOP = "emergency stop"
 
 
-@compiled("boolean(boolean, float64)")
-def tripped_next(tripped: bool, peak_temperature: float) -> bool:  # noqa: FBT001
+@kernel_part
+def tripped_next(tripped: Mask, peak_temperature: Lanes) -> Mask:
     """Whether the interlock is tripped, given the highest temperature since it was last asked."""
-    return tripped or peak_temperature >= TRIP_K
+    return tripped | (peak_temperature >= TRIP_K)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plant_sim.dcs import I64, SCAN_S, run_scans
-from plant_sim.integrate import WORKSPACE_SHAPE, IntegrationError
+from plant_sim.integrate import IntegrationError
 from plant_sim.interlock import TripCause
 from plant_sim.reactor import F64, INPUT_HIGH, INPUT_LOW, NOMINAL, Parameters
 from plant_sim.regulatory import DEFAULT_TUNING, OVERRIDE_OFF_K, OVERRIDE_ON_K, PiTuning
@@ -153,7 +153,6 @@ class Plant:
         self._previous_feed = float(self._actual[0])
         after = self.parameters.disturbed() if options.disturbance else self.parameters
         self._p = np.stack([self.parameters.array(), after.array()])
-        self._work = np.empty(WORKSPACE_SHAPE)
         self._noise = self._draw_noise(1)
 
     @property
@@ -225,7 +224,6 @@ class Plant:
             settings_row(self.options, self.time_s, dt_s, self._previous_feed),
             self._p,
             noise,
-            self._work,
             out,
         )
         if not completed:

@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plant_sim.compiled import compiled
+from plant_sim.lane_functions import exp
+from plant_sim.lane_types import ONE
+from plant_sim.lanes import Lanes, join, kernel_part, load, split, store
 
 F64 = NDArray[np.float64]
 
@@ -105,31 +108,41 @@ class Parameters:
 NOMINAL = Parameters()
 
 
-@compiled("void(float64[::1], float64, float64, float64, float64[::1], float64[::1])")
-def derivative(  # noqa: PLR0917  (kernels take positional arguments only)
-    x: F64, feed: float, coolant: float, flow_feed: float, p: F64, dx: F64
-) -> None:
-    """Write dx/dt into `dx`.
+@kernel_part
+def rates(x: Lanes, feed: Lanes, coolant: Lanes, flow_feed: Lanes, p: Lanes) -> Lanes:
+    """dx/dt of the states `x` (5 rows); `p`: 6 rows, as `Parameters.array`.
 
     `feed` [kg/h] is the initiator that enters, `flow_feed` [kg/h] the one counted in the total
     flow: the same, except that the public environment lags the flow by one sample.
     """
-    A, I, R, P, T = x[0], x[1], x[2], x[3], x[4]  # noqa: E741
-    e = np.exp(-_E_UNIT_OVER_GAS_K / T)
+    A, I, R, P, T = split(x)  # noqa: E741
+    k_d0, k_p0, k_t0, UA, F_A, T_feed = split(p)
+    e = exp(-_E_UNIT_OVER_GAS_K / T)
     e3 = e * e * e
     e5 = e3 * e * e
     e10 = e5 * e5
-    k_d = p[0] * e10 * e10 * e5
-    k_p = p[1] * e5
-    k_t = p[2] * e3
-    dilution = (flow_feed + p[4] + SOLVENT_FEED_KG_H) / DENSITY_KG_M3 * _FEED_PER_VOLUME
+    k_d = k_d0 * e10 * e10 * e5
+    k_p = k_p0 * e5
+    k_t = k_t0 * e3
+    dilution = (flow_feed + F_A + SOLVENT_FEED_KG_H) / DENSITY_KG_M3 * _FEED_PER_VOLUME
     rate = k_p * R * A
-    dx[0] = p[4] * _FEED_PER_VOLUME - dilution * A - rate
-    dx[1] = feed * _FEED_PER_VOLUME - dilution * I - k_d * I
-    dx[2] = 2.0 * k_d * I / MW_INITIATOR_KG_MOL - 2.0 * k_t * R * R
-    dx[3] = rate - dilution * P
-    heat = _HEAT_J_KG * rate * VOLUME_M3 - p[3] * (T - coolant)
-    dx[4] = heat / _THERMAL_MASS_J_K + dilution * (p[5] - T)
+    heat = _HEAT_J_KG * rate * VOLUME_M3 - UA * (T - coolant)
+    return join(
+        (
+            F_A * _FEED_PER_VOLUME - dilution * A - rate,
+            feed * _FEED_PER_VOLUME - dilution * I - k_d * I,
+            2.0 * k_d * I / MW_INITIATOR_KG_MOL - 2.0 * k_t * R * R,
+            rate - dilution * P,
+            heat / _THERMAL_MASS_J_K + dilution * (T_feed - T),
+        )
+    )
+
+
+@compiled("void(float64[::1], float64[::1], float64[::1], float64[::1])")
+def derivative(x: F64, inputs: F64, p: F64, dx: F64) -> None:
+    """Write dx/dt of one plant into `dx`; inputs (3,): feed, coolant, feed in the flow."""
+    feed, coolant, flow_feed = split(load(inputs, 0, 3, ONE))
+    store(dx, 0, rates(load(x, 0, 5, ONE), feed, coolant, flow_feed, load(p, 0, 6, ONE)))
 
 
 def rhs(x: ArrayLike, u: ArrayLike, parameters: Parameters = NOMINAL) -> F64:
@@ -141,7 +154,7 @@ def rhs(x: ArrayLike, u: ArrayLike, parameters: Parameters = NOMINAL) -> F64:
     state = np.ascontiguousarray(x, dtype=np.float64)
     feed, coolant = np.asarray(u, dtype=np.float64).tolist()
     dx = np.empty(5)
-    derivative(state, feed, coolant, feed, parameters.array(), dx)
+    derivative(state, np.array([feed, coolant, feed]), parameters.array(), dx)
     return dx
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plant_sim.compiled import compiled
+from plant_sim.lanes import Lanes, Mask, kernel_part, maximum, minimum, where
 from plant_sim.reactor import F64
 
 OVERRIDE_ON_K = 363.0
@@ -63,35 +63,31 @@ def sample_published(rng: np.random.Generator, random_bias: bool = False) -> PiT
     return PiTuning(kp=kp, ki=ki, bias=bias)
 
 
-@compiled(
-    "UniTuple(float64, 2)(float64, float64, float64, float64, float64, float64, float64, float64)"
-)
+@kernel_part
 def pi_step(  # noqa: PLR0917  (kernels take positional arguments only)
-    error: float,
-    integral: float,
-    kp: float,
-    ki: float,
-    bias: float,
+    error: Lanes,
+    integral: Lanes,
+    kp: Lanes,
+    ki: Lanes,
+    bias: Lanes,
     low: float,
     high: float,
     elapsed: float,
-) -> tuple[float, float]:
+) -> tuple[Lanes, Lanes]:
     """Return the output, limited to [low, high], and the integral after `elapsed` seconds."""
     wanted = bias + kp * error + integral
-    output = min(max(wanted, low), high)
-    winding_up = (wanted > high and error > 0.0) or (wanted < low and error < 0.0)
-    if not winding_up:
-        integral += ki * error * elapsed
-    return output, integral
+    output = minimum(maximum(wanted, low), high)
+    winding_up = ((wanted > high) & (error > 0.0)) | ((wanted < low) & (error < 0.0))
+    return output, where(winding_up, integral, integral + ki * error * elapsed)
 
 
-@compiled("float64(float64, float64, float64, float64)")
-def tracking_integral(actual: float, error: float, kp: float, bias: float) -> float:
+@kernel_part
+def tracking_integral(actual: Lanes, error: Lanes, kp: Lanes, bias: Lanes) -> Lanes:
     """Return the integral with which the loop's output equals `actual`."""
     return actual - bias - kp * error
 
 
-@compiled("boolean(boolean, float64, float64, float64)")
-def override_next(active: bool, temperature: float, on: float, off: float) -> bool:  # noqa: FBT001
+@kernel_part
+def override_next(active: Mask, temperature: Lanes, on: Lanes, off: Lanes) -> Mask:
     """Whether the high-temperature override acts: on at `on`, off again below `off` [K]."""
-    return temperature >= on or (active and temperature > off)
+    return (temperature >= on) | (active & (temperature > off))

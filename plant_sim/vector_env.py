@@ -2,7 +2,8 @@
 
 `gymnasium.make_vec("plant_sim/PolymerCSTR-v0", num_envs=N,
 vectorization_mode="vector_entry_point")`.
-Every sub-environment gives the bits that the single environment gives.
+Every sub-environment gives the bits that the single environment gives, unless the fast arithmetic
+is asked for.
 """
 
 from collections.abc import Sequence
@@ -13,29 +14,51 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from plant_sim.arithmetic import Arithmetic, checked_arithmetic
 from plant_sim.batch import BatchSummary, PlantBatch
 from plant_sim.env import OBSERVATION_HIGH, OBSERVATION_LOW, REWARD_TIME_S, PolymerCSTREnv
 from plant_sim.interlock import TripCause
 from plant_sim.plant import LoopMode
 from plant_sim.reactor import F64
+from plant_sim.threads import checked_threads
 
 Flags = NDArray[np.bool_]
+_AUTORESET_MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)
 VectorStep = tuple[F64, F64, Flags, Flags, dict[str, Any]]
 
 
 class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, endings are flags
     """`num_envs` reactors of one scenario; arguments as `PolymerCSTREnv`.
 
-    Actions (N, 2), observations (N, 7). An episode that has ended begins anew with the next step,
-    whose action for it is ignored and whose reward is 0.
+    arithmetic: "exact" gives the bits of `PolymerCSTREnv`, "fast" does not and takes half the time;
+    see `plant_sim.arithmetic.Arithmetic`.
+    threads: one for each core unless given; they change no bit.
+    autoreset_mode: NEXT_STEP, an episode that has ended begins anew with the next step, whose
+    action for it is ignored and whose reward is 0; or DISABLED, it goes on, as in `PolymerCSTREnv`,
+    until it is reset.
+    Actions (N, 2), observations (N, 7).
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
-    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        arithmetic: str = Arithmetic.EXACT,
+        threads: int | None = None,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        **options: Any,
+    ) -> None:
         """Make the environments; the actual plants come with `reset`."""
         if num_envs < 1:
             raise ValueError(f"num_envs: {num_envs}; allowed: 1 and above")
+        if autoreset_mode not in _AUTORESET_MODES:
+            allowed = ", ".join(str(mode) for mode in _AUTORESET_MODES)
+            raise ValueError(f"autoreset_mode: {autoreset_mode!r}; allowed: {allowed}")
+        self.arithmetic, self.threads = checked_arithmetic(arithmetic), checked_threads(threads)
+        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
+        self._autoreset = autoreset_mode is AutoresetMode.NEXT_STEP
         self.num_envs = num_envs
         self.envs = [PolymerCSTREnv(**options) for _ in range(num_envs)]
         self.single_action_space = self.envs[0].action_space
@@ -55,7 +78,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
         """Start an episode in every environment; an int seeds them seed, seed + 1, and so on.
 
         options: as of `PolymerCSTREnv.reset`, for all of them; or {"each": [options, ...]} with one
-        for each.
+        for each. "reset_mask" (N,) bool: only these begin anew.
         """
         count = self.num_envs
         if seed is None or isinstance(seed, int):
@@ -64,16 +87,34 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
             seeds = list(seed)
         if len(seeds) != count:
             raise ValueError(f"seed: {len(seeds)} of them; allowed: one number, or {count}")
-        given = options or {}
+        given = dict(options or {})
+        chosen = self._chosen(given.pop("reset_mask", None))
         each = given.get("each", [given] * count)
         if len(each) != count:
             raise ValueError(f"reset option each: {len(each)} of them; allowed: {count}")
-        for env, one, own in zip(self.envs, seeds, each, strict=True):
-            env.reset(seed=one, options=own)
-        self._batch = PlantBatch([env.plant for env in self.envs])
-        self._setpoint = np.stack([env.setpoint for env in self.envs])
-        self._over = np.zeros(count, dtype=np.bool_)
+        for i in chosen.tolist():
+            self.envs[i].reset(seed=seeds[i], options=each[i])
+            self._setpoint[i] = self.envs[i].setpoint
+        if self._batch is None or len(chosen) == count:
+            plants = [env.plant for env in self.envs]
+            self._batch = PlantBatch(plants, arithmetic=self.arithmetic, threads=self.threads)
+        else:
+            for i in chosen.tolist():
+                self._batch.replace(i, self.envs[i].plant)
+        self._over[chosen] = False
         return self._observation(), self._info(None)
+
+    def _chosen(self, mask: Any) -> NDArray[np.int64]:
+        """Indices of the environments to be reset."""
+        if mask is None:
+            return np.arange(self.num_envs)
+        flags = np.asarray(mask)
+        if flags.shape != (self.num_envs,) or flags.dtype != np.bool_:
+            raise ValueError(
+                f"reset_mask: {flags.dtype} of shape {flags.shape}; "
+                f"allowed: bool of shape ({self.num_envs},)"
+            )
+        return np.flatnonzero(flags)
 
     def step(self, actions: ArrayLike) -> VectorStep:
         """Hold the targets `actions` (N, 2) for one sample."""
@@ -94,7 +135,7 @@ class PolymerCSTRVectorEnv(VectorEnv[F64, F64, Any]):  # rewards are numbers, en
         command = np.zeros((self.num_envs, 4, 2))
         command[:, 0], command[:, row] = self._setpoint, values
         modes = np.full((self.num_envs, 2), int(mode), dtype=np.int64)
-        again = np.flatnonzero(self._over)
+        again = np.flatnonzero(self._over & self._autoreset)
         summary = batch.step(single.sample_time_s, modes, command)
         for index in again.tolist():
             env = self.envs[index]

@@ -51,14 +51,19 @@ def key_of(digest: str, setting: Setting, case: Case, start_seed: int) -> str:
 
 @cache
 def plant_digest(environment: str) -> str:
-    """Digest of the code that an environment runs on."""
+    """Digest of the code that an environment runs on, alone and vectorised."""
     import gymnasium  # noqa: PLC0415
 
     import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
 
-    entry = gymnasium.spec(environment).entry_point
-    module = entry.split(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
-    return code_digest(module)
+    spec = gymnasium.spec(environment)
+    entries = [entry for entry in (spec.entry_point, spec.vector_entry_point) if entry is not None]
+    return code_digest(
+        *(
+            entry.split(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+            for entry in entries
+        )
+    )
 
 
 @cache

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.evaluation.pilot import Pilot
@@ -44,13 +46,21 @@ def make_environment(setting: Setting, case: Case) -> Any:
 
     import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
 
-    return gymnasium.make(
-        setting.recipe.source.environment,
-        scenario=case.scenario,
-        sample_time_s=setting.sample_time_s,
-        episode_hours=setting.hours,
+    return gymnasium.make(setting.recipe.source.environment, **_arguments(setting, case)).unwrapped
+
+
+def _arguments(setting: Setting, case: Case) -> dict[str, Any]:
+    return {
+        "scenario": case.scenario,
+        "sample_time_s": setting.sample_time_s,
+        "episode_hours": setting.hours,
         **dict(case.switches),
-    ).unwrapped
+    }
+
+
+def _asked(options: dict[str, Any], case: Case) -> dict[str, Any]:
+    """Options of a reset, with the case's setpoint."""
+    return options if case.setpoint is None else {**options, "setpoint": case.setpoint}
 
 
 def started(
@@ -58,8 +68,7 @@ def started(
 ) -> tuple[Any, F64, dict[str, Any]]:
     """The environment of `case` after the reset to one start, and what the reset returned."""
     env = make_environment(setting, case)
-    asked = options if case.setpoint is None else {**options, "setpoint": case.setpoint}
-    return env, *env.reset(seed=start_seed, options=asked)
+    return env, *env.reset(seed=start_seed, options=_asked(options, case))
 
 
 def fly(pilot: Pilot, setting: Setting, case: Case, start_seed: int) -> Trace:
@@ -73,7 +82,7 @@ def fly(pilot: Pilot, setting: Setting, case: Case, start_seed: int) -> Trace:
     start = np.array(info["state"], dtype=np.float64)
     cv, mv = [_true_cv(info, setting)], [np.array(info["actual"])]
     peaks, reward, cpu, noted = [], [], [], []
-    for _ in range(round(setting.hours * 3600.0 / setting.sample_time_s)):
+    for _ in range(setting.samples):
         began = time.thread_time_ns()
         target = pilot.decide(seen, info)
         cpu.append((time.thread_time_ns() - began) * 1e-9)
@@ -96,7 +105,66 @@ def fly(pilot: Pilot, setting: Setting, case: Case, start_seed: int) -> Trace:
     )
 
 
+def fly_together(flights: Sequence[tuple[Pilot, int]], setting: Setting, case: Case) -> list[Trace]:
+    """`fly` for regulatory pilots, each with a start seed, side by side; the bits of each alone.
+
+    The PI decides inside the DCS: `cpu_s` is 0.
+    """
+    import gymnasium  # noqa: PLC0415
+    from gymnasium.vector import AutoresetMode  # noqa: PLC0415
+
+    import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
+
+    env: Any = gymnasium.make_vec(
+        setting.recipe.source.environment,
+        num_envs=len(flights),
+        vectorization_mode="vector_entry_point",
+        autoreset_mode=AutoresetMode.DISABLED,  # an episode goes on after a trip
+        **_arguments(setting, case),
+    ).unwrapped
+    each = [_asked(pilot.reset_options(), case) for pilot, _ in flights]
+    _, info = env.reset(seed=[seed for _, seed in flights], options={"each": each})
+    start = np.array(info["state"], dtype=np.float64)
+    infos, rewards = [{**info, "mean_actual": info["actual"]}], []
+    for _ in range(setting.samples):
+        _, gained, _, _, info = env.step_regulatory()
+        infos.append(info)
+        rewards.append(gained)
+    limits = [f"peak_{setting.rules.symbols[name]}" for name in setting.rules.limits]
+    cv = np.stack([_true_cv(row, setting) for row in infos], axis=1)
+    mv = np.stack([row["mean_actual"] for row in infos], axis=1)
+    peaks = np.zeros((len(flights), len(rewards), len(limits)))
+    for at, key in enumerate(limits):
+        peaks[:, :, at] = np.stack([row[key] for row in infos[1:]], axis=1)
+    reward = np.stack(rewards, axis=1)
+    return [
+        Trace(
+            start=start[i],
+            setpoint=np.array(info["setpoint"][i], dtype=np.float64),
+            # laid out as in `fly`: the order of a sum's terms, and so its bits, follow the layout
+            cv=np.ascontiguousarray(cv[i]),
+            mv=np.ascontiguousarray(mv[i]),
+            peaks=peaks[i],
+            reward=reward[i],
+            cpu_s=np.zeros(len(rewards)),
+            noted={},
+            tripped=bool(info["tripped"][i]),
+        )
+        for i in range(len(flights))
+    ]
+
+
+def together(setting: Setting) -> bool:
+    """Whether the recipe's environment can run episodes side by side."""
+    import gymnasium  # noqa: PLC0415
+
+    import plant_sim.env  # noqa: F401, PLC0415  # registers the environment
+
+    return gymnasium.spec(setting.recipe.source.environment).vector_entry_point is not None
+
+
 def _true_cv(info: dict[str, Any], setting: Setting) -> F64:
-    """True CVs (n_cv,), without measurement noise."""
-    by_name = dict(zip(setting.recipe.source.state, info["state"], strict=True))
-    return np.array([by_name[cv.name] for cv in setting.recipe.cvs], dtype=np.float64)
+    """True CVs (..., n_cv), without measurement noise."""
+    state = np.asarray(info["state"], dtype=np.float64)
+    names = setting.recipe.source.state
+    return state[..., [names.index(cv.name) for cv in setting.recipe.cvs]]

@@ -20,7 +20,9 @@ class Pilot(Protocol):
 
     `digest`: sha256 hex over everything its moves depend on (figures, weights, its code).
     A pilot may have `noted`, figures of its last decision by name, such as `refused` (0 or 1)
-    or `policy_distance`; the episode keeps them. It may have `about`, further columns of its rows.
+    or `policy_distance`; the episode keeps them. It may have `about`, further columns of its rows,
+    and `regulatory`: true if it leaves every sample to the DCS's PI. Neither `begin` nor `decide`
+    of such a pilot need be called, and its episodes run side by side.
     """
 
     @property
@@ -44,3 +46,8 @@ class Pilot(Protocol):
     def decide(self, seen: F64, info: dict[str, Any]) -> F64 | None:
         """Targets (n_mv,) [MV units] for the next sample; None lets the DCS's PI act."""
         ...
+
+
+def is_regulatory(pilot: Pilot) -> bool:
+    """Whether a pilot leaves every sample to the DCS's PI."""
+    return bool(getattr(pilot, "regulatory", False))

@@ -43,6 +43,11 @@ class Setting:
         return rules_of(self.recipe)
 
     @property
+    def samples(self) -> int:
+        """Samples of an episode."""
+        return round(self.hours * 3600.0 / self.sample_time_s)
+
+    @property
     def last_samples(self) -> int:
         """Samples over which an offset is the mean error."""
         return max(1, round(self.rules.last_hours * 3600.0 / self.sample_time_s))

@@ -2,7 +2,8 @@
 
 A pilot has `name`, `digest`, `reset_options()`, `begin(env, seen, info)` and
 `decide(seen, info)`, which returns targets (2,) [kg/h, K] for the next sample, or None to let
-the DCS's own PI act. Whoever runs episodes asks for them by name only.
+the DCS's own PI act; `regulatory` says that it always does. Whoever runs episodes asks for them
+by name only.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,6 +34,11 @@ class PiPilot:
 
     name: str
     tuning: PiTuning
+
+    @property
+    def regulatory(self) -> bool:
+        """It leaves every sample to the DCS, so that many episodes can run side by side."""
+        return True
 
     @property
     def digest(self) -> str:

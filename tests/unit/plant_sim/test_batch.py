@@ -112,3 +112,45 @@ def test_plants_may_be_at_different_times_and_be_replaced():
 def test_a_batch_of_nothing_is_refused():
     with pytest.raises(ValueError, match="one or more"):
         PlantBatch([])
+
+
+@pytest.mark.parametrize("kind", [LoopMode.AUTO, LoopMode.RCAS])
+def test_the_fast_arithmetic_stays_within_its_error_over_an_episode(kind):
+    """Day and night of 24 plants, under the PI or under targets that change every sample."""
+    exact, fast = (
+        PlantBatch(plants() + plants()),
+        PlantBatch(plants() + plants(), arithmetic="fast"),
+    )
+    rng, size = np.random.default_rng(0), np.array([1e-3, 1e-3, 1e-9, 1e-3, 1.0])
+    modes, command = np.full((len(exact), 2), int(kind)), np.zeros((len(exact), 4, 2))
+    command[:, 0] = [100.0, 350.0]
+    differs = False
+    for _ in range(288):
+        command[:, 1] = rng.uniform([1.0, 336.0], [1.9, 342.0], (len(exact), 2))
+        wanted, seen = exact.step(300.0, modes, command), fast.step(300.0, modes, command)
+        assert np.all(np.abs(fast.state - exact.state) <= 1e-6 * np.maximum(exact.state, size))
+        assert np.all(np.abs(fast.actual - exact.actual) <= 1e-6 * exact.actual)
+        assert seen.peak_T == pytest.approx(wanted.peak_T, rel=1e-8)
+        assert np.array_equal(seen.override_s, wanted.override_s)
+        differs |= not np.array_equal(fast.state, exact.state)
+    assert differs
+
+
+def test_threads_change_nothing():
+    one, many = (
+        PlantBatch([plant for _ in range(12) for plant in plants()], threads=threads)
+        for threads in (1, 3)
+    )
+    for step in range(5):
+        modes, command = commands(len(one), step)
+        one.step(300.0, modes, command)
+        many.step(300.0, modes, command)
+        assert np.array_equal(one.state, many.state)
+        assert np.array_equal(one.measured, many.measured)
+    with pytest.raises(ValueError, match="threads: 0; allowed: 1 and above"):
+        PlantBatch(plants(), threads=0)
+
+
+def test_an_arithmetic_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="arithmetic: 'rough'; allowed: exact, fast"):
+        PlantBatch(plants()[:1], arithmetic="rough")

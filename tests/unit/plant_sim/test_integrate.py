@@ -43,6 +43,8 @@ def test_relative_error_per_component(state, dt):
         exact = reference(STATES[state], u, dt).y[:, -1]
         found, _ = advance(STATES[state], u, dt)
         assert np.all(np.abs(found - exact) <= 2e-7 * np.abs(exact)), (u, found, exact)
+        fast, _ = advance(STATES[state], u, dt, arithmetic="fast")
+        assert np.all(np.abs(fast - exact) <= 1e-6 * np.abs(exact)), (u, fast, exact)
 
 
 def test_relative_error_with_other_parameters_and_lagged_flow():

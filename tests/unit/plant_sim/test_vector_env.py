@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 import plant_sim.env  # noqa: F401 - registers the environment
 from plant_sim.vector_env import PolymerCSTRVectorEnv
@@ -90,3 +91,50 @@ def test_each_environment_may_have_options_of_its_own():
     assert np.array_equal(seen[:, 3:5], [[90.0, 348.0], [100.0, 350.0]])
     with pytest.raises(ValueError, match="reset option each: 1 of them; allowed: 2"):
         env.reset(seed=1, options={"each": each[:1]})
+
+
+def test_the_fast_arithmetic_is_asked_for_by_name():
+    exact, fast = made(3), made(3, arithmetic="fast")
+    exact.reset(seed=1)
+    fast.reset(seed=1)
+    for _ in range(12):
+        (wanted, *_), (seen, *_) = exact.step([[1.8, 340.0]] * 3), fast.step([[1.8, 340.0]] * 3)
+    assert not np.array_equal(seen, wanted)
+    assert seen == pytest.approx(wanted, rel=1e-6)
+    with pytest.raises(ValueError, match="arithmetic: 'rough'; allowed: exact, fast"):
+        made(1, arithmetic="rough")
+
+
+def test_without_autoreset_an_ended_episode_goes_on_as_in_the_single_environment():
+    ours = made(3, autoreset_mode=AutoresetMode.DISABLED)
+    assert ours.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    single = gymnasium.make(ID, **OPTIONS).unwrapped
+    ours.reset(seed=[1, 2, 3])
+    single.reset(seed=2)
+    for k in range(20):  # an episode has 12 samples
+        seen, reward, _, truncated, info = ours.step([[1.8, 340.0]] * 3)
+        wanted, earned, _, over, told = single.step([1.8, 340.0])
+        assert np.array_equal(seen[1], wanted)
+        assert reward[1] == earned != 0.0
+        assert truncated[1] == over == (k >= 11)
+        assert info["time_s"][1] == told["time_s"]
+
+
+def test_a_mask_resets_some_environments():
+    ours = made(3, autoreset_mode=AutoresetMode.DISABLED)
+    ours.reset(seed=1)
+    before, *_ = ours.step([[1.8, 340.0]] * 3)
+    mask = np.array([False, True, False])
+    seen, info = ours.reset(seed=[7, 8, 9], options={"reset_mask": mask})
+    assert np.array_equal(seen[~mask], before[~mask])
+    assert info["time_s"].tolist() == [300.0, 0.0, 300.0]
+    single = gymnasium.make(ID, **OPTIONS).unwrapped
+    assert np.array_equal(seen[1], single.reset(seed=8)[0])
+    assert np.array_equal(ours.step([[1.8, 340.0]] * 3)[0][1], single.step([1.8, 340.0])[0])
+    with pytest.raises(ValueError, match=r"reset_mask: .* allowed: bool of shape \(3,\)"):
+        ours.reset(options={"reset_mask": np.array([0, 1])})
+
+
+def test_an_autoreset_that_it_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="autoreset_mode"):
+        made(1, autoreset_mode=AutoresetMode.SAME_STEP)
