@@ -39,11 +39,10 @@ def scalar_minimise(model: scalar.ScalarModel, features: F64, action: F64) -> sc
     """Collapse the state, then minimise over [-1, 1] to `GAP`; raises NoAnswerError."""
     box = np.ones_like(action)
     return _certain(
-        scalar.minimise(
-            model.at(features),
+        model.minimise(
+            features,
             action,
-            -box,
-            box,
+            (-box, box),
             gap_absolute=GAP,
             gap_relative=0.0,
             max_iterations=MAX_ITERATIONS,

@@ -122,7 +122,7 @@ def _numbers(answer: Any) -> list[float]:
 def _onnx_policy(path: str) -> Callable[[dict[str, Any]], Any]:
     """A graph with inputs among cv, sp, mv and dv, (1, n) each; its first output is the move."""
     import numpy as np  # noqa: PLC0415 - only an ONNX file needs it
-    import onnxruntime
+    import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from models.bundle import BundleError
-from models.kernels import scalar_network, scalar_search
+from models.kernels import scalar_network, scalar_search, scalar_solve
 from models.online.box_problem import Flaw, Unsolved
 from models.online.forward import mlp_from, softplus, take
 
@@ -126,19 +126,23 @@ class ScalarModel:
             return np.hstack(parts)
 
         blocks = [of_layer(i) for i in range(layers + 1)]
-        self._packed = np.concatenate([block.ravel() for block in blocks])
-        self._sizes = np.array([(len(block) - 1, block.shape[1]) for block in blocks])
         a_path = [
             take(tensors, f"{prefix}.a_path.{i}.weight", (outs[i], n_mv)) for i in range(layers + 1)
         ]
-        self._a_path = np.ascontiguousarray([path.T for path in a_path[:-1]])
-        self._a_last = a_path[-1][0].copy()
         z = [take(tensors, f"{prefix}.z.{i + 1}", (outs[i + 1], width)) for i in range(layers)]
         if any(np.any(weight < 0.0) for weight in z):
             raise BundleError(f"{prefix}.z: a negative weight on a convex path; train again")
-        self._z = np.ascontiguousarray([path.T for path in z[:-1]]).reshape(-1, width, width)
-        self._z_turned = np.array(z[:-1], dtype=np.float64).reshape(-1, width, width)
-        self._z_last = z[-1][0].copy()
+        # In the order of the kernels: packed, sizes, a_path, a_last, mixes, turned, z_last.
+        self._model = (
+            np.concatenate([block.ravel() for block in blocks]),
+            np.array([(len(block) - 1, block.shape[1]) for block in blocks]),
+            np.ascontiguousarray([path.T for path in a_path[:-1]]),
+            a_path[-1][0].copy(),
+            np.ascontiguousarray([path.T for path in z[:-1]]).reshape(-1, width, width),
+            np.array(z[:-1], dtype=np.float64).reshape(-1, width, width),
+            z[-1][0].copy(),
+        )
+        self._flat = np.zeros(n_mv), np.zeros((n_mv, n_mv))
         n_out = n_mv * (n_cv + 1) + n_mv * (n_mv + 1) // 2
         self._bowl = (
             mlp_from(tensors, f"{prefix}.bowl", layers=layers, n_in=n_features, n_out=n_out)
@@ -157,29 +161,69 @@ class ScalarModel:
             inputs=np.empty((layers, n, width)),
             offsets=np.empty((layers, width)),
             gates=np.empty((layers - 1, width)),
-            mixes=self._z,
-            turned=self._z_turned,
+            mixes=self._model[4],
+            turned=self._model[5],
             last_z=np.empty(width),
             last=np.empty(n + 1),
             centre=centre,
             quadratic=quadratic,
         )
+        packed, sizes, a_path, a_last, _, _, z_last = self._model
         scalar_network.collapse(
-            self._packed,
-            self._sizes,
-            self._a_path,
-            self._a_last,
-            self._z_last,
+            packed,
+            sizes,
+            a_path,
+            a_last,
+            z_last,
             np.ascontiguousarray(features, dtype=np.float64),
             collapsed.parts,
         )
         return collapsed
 
+    def minimise(
+        self,
+        features: F64,
+        start: F64,
+        box: tuple[F64, F64],
+        *,
+        gap_absolute: float,
+        gap_relative: float,
+        max_iterations: int,
+        error: F64 | None = None,
+    ) -> Minimum | Unsolved:
+        """`minimise` at a state, without the detour over its `Collapsed`; arguments as of `at`."""
+        a, found = np.array(start, dtype=np.float64), np.empty(3)
+        state = self._state(features, error)
+        code = scalar_solve.solve(
+            *self._model, *state, a, *box, gap_absolute, gap_relative, max_iterations, found
+        )
+        return _answer(code, a, found)
+
+    def descend(
+        self,
+        features: F64,
+        action: F64,
+        box: tuple[F64, F64],
+        *,
+        steps: int,
+        rate: float,
+        error: F64 | None = None,
+    ) -> Minimum | Unsolved:
+        """`descend` at a state, without the detour over its `Collapsed`; arguments as of `at`."""
+        a, found = np.array(action, dtype=np.float64), np.empty(3)
+        state = self._state(features, error)
+        code = scalar_solve.follow(*self._model, *state, a, *box, steps, rate, found)
+        return _answer(code, a, found)
+
+    def _state(self, features: F64, error: F64 | None) -> tuple[F64, F64, F64]:
+        centre, quadratic = self._quadratic(features, error)
+        return np.ascontiguousarray(features, dtype=np.float64), centre, quadratic
+
     def _quadratic(self, features: F64, error: F64 | None) -> tuple[F64, F64]:
         """Centre (n_mv,) and matrix Q = L'L (n_mv, n_mv) of the quadratic part; 0 without one."""
         n = self._n_mv
         if self._bowl is None or error is None:
-            return np.zeros(n), np.zeros((n, n))
+            return self._flat
         out, k = self._bowl(features), n * error.size
         centre: F64 = out[:k].reshape(n, error.size) @ error + out[k : k + n]
         lower = np.zeros((n, n))

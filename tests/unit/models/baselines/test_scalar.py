@@ -90,3 +90,22 @@ def test_other_units_do_not_change_the_cost(pair):
         np.testing.assert_allclose(
             cost.rescaled(unit).gradient(action / unit), unit * cost.gradient(action), atol=1e-12
         )
+
+
+def test_one_call_gives_the_bits_of_two(pair):
+    _, model = pair
+    box = -np.ones(N_MV), np.ones(N_MV)
+    figures = {"gap_absolute": 1e-9, "gap_relative": 0.0, "max_iterations": 60}
+    for features, action in questions():
+        cost = model.at(features)
+        in_two, in_one = (
+            minimise(cost, action, *box, **figures),
+            model.minimise(features, action, box, **figures),
+        )
+        assert in_one.action.tobytes() == in_two.action.tobytes()
+        assert (in_one.cost, in_one.gap) == (in_two.cost, in_two.gap)
+        in_two, in_one = (
+            descend(cost, action, box, steps=50, rate=0.05),
+            model.descend(features, action, box, steps=50, rate=0.05),
+        )
+        assert in_one.action.tobytes() == in_two.action.tobytes()
