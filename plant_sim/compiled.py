@@ -7,7 +7,7 @@ therefore carries a fingerprint of the sources of all kernels.
 
 The directory is the first writable one of: `$NUMBA_CACHE_DIR`, the package's own `__pycache__`,
 the user's cache (`$XDG_CACHE_HOME` or `~/.cache`). With none of them writable the kernels are
-compiled at every start, which costs seconds and changes nothing else.
+compiled at every start, which costs seconds and changes nothing else; `compilation` tells.
 """
 
 import contextlib
@@ -15,8 +15,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import numba
@@ -40,6 +42,32 @@ KERNEL_MODULES = (
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_made: list[tuple[Any, float]] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """How many of this process's kernels came from the cache, and what all of them took [s].
+
+    directory: the cache; None where no place is writable.
+    """
+
+    directory: Path | None
+    cached: int
+    compiled: int
+    seconds: float
+
+
+def compilation() -> Compilation:
+    """What the kernels imported so far have cost."""
+    cached = sum(1 for kernel, _ in _made if sum(kernel.stats.cache_hits.values()) > 0)
+    return Compilation(
+        directory=cache_directory(),
+        cached=cached,
+        compiled=len(_made) - cached,
+        seconds=sum(seconds for _, seconds in _made),
+    )
+
 
 def compiled(signature: str, *, nogil: bool = False) -> Callable[[Function], Function]:
     """Compile the decorated function for `signature` when its module is imported.
@@ -48,16 +76,23 @@ def compiled(signature: str, *, nogil: bool = False) -> Callable[[Function], Fun
     """
 
     def decorate(function: Function) -> Function:
-        directory = cache_directory()
-        if directory is not None:
-            try:
-                return _compile(function, signature, directory, nogil=nogil)
-            except OSError:
-                pass  # the directory went away or is full: work without it
-        kernel = numba.njit(signature, error_model="numpy", nogil=nogil)
-        return cast("Function", kernel(function))
+        begin = perf_counter()
+        kernel = _kernel(function, signature, nogil=nogil)
+        _made.append((kernel, perf_counter() - begin))
+        return kernel
 
     return decorate
+
+
+def _kernel(function: Function, signature: str, *, nogil: bool) -> Function:
+    directory = cache_directory()
+    if directory is not None:
+        try:
+            return _compile(function, signature, directory, nogil=nogil)
+        except OSError:
+            pass  # the directory went away or is full: work without it
+    kernel = numba.njit(signature, error_model="numpy", nogil=nogil)
+    return cast("Function", kernel(function))
 
 
 def _compile(function: Function, signature: str, directory: Path, *, nogil: bool) -> Function:

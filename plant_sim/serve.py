@@ -12,6 +12,7 @@ from pathlib import Path
 import sdnotify
 import structlog
 
+from plant_sim.compiled import compilation
 from plant_sim.errors import ConfigurationError
 from plant_sim.opcua.area import PlantArea
 from plant_sim.opcua.pki import open_pki
@@ -143,10 +144,28 @@ def _make_unit(settings: PlantSettings, index: int, trend: TrendFile | None) -> 
     )
 
 
+def _report_kernels() -> None:
+    """Say what the compiled kernels cost this start, and warn where every start will pay again."""
+    found = compilation()
+    _log.info(
+        "kernels",
+        cached=found.cached,
+        compiled=found.compiled,
+        seconds=round(found.seconds, 3),
+        cache=str(found.directory) if found.directory else None,
+    )
+    if found.directory is None:
+        _log.warning(
+            "no cache for the kernels: every start compiles them anew",
+            do="set NUMBA_CACHE_DIR to a folder that this user may write",
+        )
+
+
 async def _announce_and_wait(area: PlantArea, ready: Path | None, stop: asyncio.Event) -> None:
     gc.freeze()  # a full collection over asyncua's nodes takes 10 ms: leave them out of it for good
     gc.enable()
     notify = sdnotify.SystemdNotifier().notify if "NOTIFY_SOCKET" in os.environ else _nobody
+    _report_kernels()
     endpoints = area.endpoints
     unit = area.servers[0].unit
     _log.info(

@@ -57,7 +57,9 @@ async def test_a_signal_ends_it_cleanly_with_clients_on(start_plant, number):
     assert not (plant.directory / "ready.json").exists()
     log = plant.log.read_text()
     assert "Traceback" not in log
-    assert [json.loads(line)["event"] for line in log.splitlines()][-1] == "stopped"
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert events[-1] == "stopped"
+    assert events.index("kernels") < events.index("ready")
     for password in plant.passwords.values():
         assert password not in log
 
