@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from models.baselines import scalar
+from models.baselines import scalar, scalar_cost
 from models.online import correction
 from models.online.box_problem import Unsolved
 
@@ -35,7 +35,7 @@ def scalar_model(
     return scalar.ScalarModel(tensors, "scalar", layers=layers, n_features=n_features, n_mv=n_mv)
 
 
-def scalar_minimise(model: scalar.ScalarModel, features: F64, action: F64) -> scalar.Minimum:
+def scalar_minimise(model: scalar.ScalarModel, features: F64, action: F64) -> scalar_cost.Minimum:
     """Collapse the state, then minimise over [-1, 1] to `GAP`; raises NoAnswerError."""
     box = np.ones_like(action)
     return _certain(
@@ -54,8 +54,8 @@ def scalar_descend(
     model: scalar.ScalarModel, features: F64, action: F64, *, steps: int, rate: float
 ) -> F64:
     """Collapse the state, then descend as published, in [-1, 1]."""
-    box = scalar.trust_box(action, None)
-    return _certain(scalar.descend(model.at(features), action, box, steps=steps, rate=rate)).action
+    box = scalar_cost.trust_box(action, None)
+    return _certain(model.descend(features, action, box, steps=steps, rate=rate)).action
 
 
 def sequence_problem(model: SequenceModel, scan: Correction) -> BoxProblem:

@@ -15,7 +15,7 @@ import numpy as np
 from models.baselines.loaded import baselines_of, digest_of, loaded
 from models.baselines.observation import sample_of
 from models.baselines.policy_pilot import pilots as policy_pilots
-from models.baselines.scalar import minimise
+from models.baselines.scalar_cost import minimise
 from models.bundle import BundleError
 from models.online.box_problem import Unsolved
 from models.online.features import values

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.baselines.loaded import Loaded, baselines_of, digest_of, loaded
 from models.baselines.observation import sample_of, stepped_features
-from models.baselines.scalar import Collapsed, Minimum, descend, minimise, trust_box
+from models.baselines.scalar_cost import Collapsed, Minimum, descend, minimise, trust_box
 from models.online.box_problem import Unsolved
 
 if TYPE_CHECKING:

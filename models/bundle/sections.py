@@ -133,7 +133,7 @@ def horizon_ends(blocks: list[int]) -> list[int]:
 class ScalarCost(Frozen):
     """The scalar PICNN c(s, a) of the paper and how an action descends it.
 
-    See `models.baselines.scalar`. a: scaled increments of the policy. `descent_steps`,
+    See `models.baselines.scalar_cost`. a: scaled increments of the policy. `descent_steps`,
     `descent_rate`: the truncated projected gradient descent. `trust_radius`: largest distance of
     each component from the policy's (null: none). `gap_absolute`, `gap_relative`,
     `max_iterations`: of the certified minimiser.

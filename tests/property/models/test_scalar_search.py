@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.baselines.scalar import Minimum, ScalarModel, descend, minimise
+from models.baselines.scalar import ScalarModel
+from models.baselines.scalar_cost import Minimum, descend, minimise
 from models.learning.scalar_picnn import ScalarPicnn
 from models.online.box_problem import Flaw, Unsolved
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.baselines.scalar import ScalarModel, descend, minimise, trust_box
+from models.baselines.scalar import ScalarModel
+from models.baselines.scalar_cost import descend, minimise, trust_box
 from models.bundle import BundleError
 from models.learning.scalar_picnn import ScalarPicnn
 
