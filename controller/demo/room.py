@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import tomllib
 from contextlib import AsyncExitStack
@@ -14,6 +13,7 @@ from asyncua import Client, ua
 
 from controller.demo.processes import DemoError
 from controller.opcua.security import ServerRefusedError
+from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ class ControlRoom:
     ) -> None:
         """Log out; a plant that is gone already is no error."""
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with time_limit(TIMEOUT_S):
                 await self._stack.aclose()
         except (ua.UaError, OSError, TimeoutError):
             pass

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 
 from controller.opcua.nodes import AddressBook, resolve, value_types
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
+from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -172,7 +173,7 @@ class Connection:
         connection = cls(client, wanted, image)
         ready = False
         try:
-            async with asyncio.timeout(endpoint.connect_timeout_s):
+            async with time_limit(endpoint.connect_timeout_s):
                 connection.certificate = await endpoint.connect(client)
                 await connection._prepare()
             ready = True
@@ -301,7 +302,7 @@ class Connection:
     async def close(self) -> None:
         """Close session, channel and socket; never raises and never waits long."""
         try:
-            async with asyncio.timeout(_CLOSE_S):
+            async with time_limit(_CLOSE_S):
                 await self._client.disconnect()
         except FAULTS:
             with contextlib.suppress(*FAULTS):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncua import ua
 
 from controller.opcua.connection import FAULTS
-from controller.opcua.time_limit import within
+from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,7 +66,8 @@ class Requests:
         """Await one request; return its answer, or why there is none."""
         started = monotonic()
         try:
-            answer = await within(self.timeout_s, work)
+            async with time_limit(self.timeout_s):
+                answer = await work
         except FAULTS as error:
             failure = self.failed(service, error)
             if failure.status in SESSION_LOST:

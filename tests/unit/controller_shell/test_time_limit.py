@@ -5,7 +5,12 @@ import asyncio
 import pytest
 from wait_for2 import CancelledWithResultError
 
-from controller.opcua.time_limit import within
+from controller.opcua.time_limit import time_limit
+
+
+async def within(seconds, work):
+    async with time_limit(seconds):
+        return await work
 
 
 async def answered_too_late():
