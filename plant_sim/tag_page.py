@@ -2,7 +2,8 @@
 
 from plant_sim.opcua.alarm_fields import OF_LIMIT, OFF_NORMAL
 from plant_sim.opcua.methods import METHODS
-from plant_sim.unit.alarms import DEFINITIONS, Definition
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.tag_table import ENUM_TYPES, TAGS
 from plant_sim.unit.tags import NAMESPACE, Argument, Kind, Method, Tag
 
@@ -20,12 +21,13 @@ holds the lease, while there is one.
 ALARMS = """
 ## Alarms
 
-Events on R101 and on the Server object. `i=` is the ConditionId: operator and engineer call Acknowledge and
-AddComment of the standard on it, with the EventId of an event since it was last raised. ConditionRefresh and
-ConditionRefresh2 tell a subscriber what stands. Severity 667 and more is priority high, 334 and more
-medium. Delays are plant time, those of WatchdogTimeout and DeadlineMiss wall time.
+Events on R101 and on the Server object. `i=` is the ConditionId: operator and engineer call
+Acknowledge and AddComment of the standard on it, with the EventId of an event since it was last
+raised. ConditionRefresh and ConditionRefresh2 tell a subscriber what stands. Severity 667 and more
+is priority high, 334 and more medium. Delays are plant time, those of WatchdogTimeout and
+DeadlineMiss wall time.
 
-| ConditionName | i= | type | severity | high limit | over below | on delay, off delay [s] | raised |
+| ConditionName | i= | type | severity | high limit | over below | on, off delay [s] | raised |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 

@@ -150,14 +150,18 @@ class Conditions:
             return _Codes.BadSubscriptionIdInvalid
         subscription = self._service.subscriptions[number]
         service = subscription.monitored_item_srv
-        if only is not None and only not in service._monitored_items:  # noqa: SLF001
+        items = [
+            (item, notifier)
+            for notifier in self._notifiers
+            for item in service._monitored_events.get(notifier, ())  # noqa: SLF001
+            if only in (None, item)
+        ]
+        if only is not None and not items:
             return _Codes.BadMonitoredItemIdInvalid
         if self._still_refreshing(number):
             return _Codes.BadRefreshInProgress
-        for notifier in self._notifiers:
-            for item in service._monitored_events.get(notifier, ()):  # noqa: SLF001
-                if only in (None, item):
-                    await self._refresh_item(subscription, item, notifier)
+        for item, notifier in items:
+            await self._refresh_item(subscription, item, notifier)
         return _Codes.Good
 
     async def _refresh_item(self, subscription: Any, item: int, notifier: ua.NodeId) -> None:

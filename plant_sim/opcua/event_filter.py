@@ -1,4 +1,4 @@
-"""Which events a client asked for, and which of their fields (EventFilter, OPC 10000-4, 7.7 and 7.22).
+"""Which events a client asked for, and which of their fields (EventFilter, OPC 10000-4, 7.22).
 
 asyncua's own evaluation takes OfType for that very type only, looks at the first name of a browse
 path, raises where a field is missing, and evaluates an element as often as others name it, which a
@@ -80,11 +80,12 @@ class EventFilter:
 
 
 def faults(items: Sequence[ua.MonitoredItemCreateRequest], service: Any) -> list[int | None]:
-    """For each item wanted of a subscription: status code of what is wrong with it as an event item.
+    """For each item wanted: status code of what is wrong with it as an event item, or None.
 
     service: asyncua's monitored items of the subscription.
     """
-    room = limits.MAX_EVENT_ITEMS - sum(map(len, service._monitored_events.values()))  # noqa: SLF001
+    present = service._monitored_events.values()  # noqa: SLF001
+    room = limits.MAX_EVENT_ITEMS - sum(map(len, present))
     codes: list[int | None] = []
     for item in items:
         code = None

@@ -9,7 +9,8 @@ transmitters BadPV and, half an hour later, the shed.
 from collections.abc import Mapping
 
 from plant_sim.unit import handshake
-from plant_sim.unit.alarms import BAD_PV, DEADLINE, SHED, T_H, T_HH, WATCHDOG, Definition, Demand
+from plant_sim.unit.alarm_table import BAD_PV, DEADLINE, SHED, T_H, T_HH, WATCHDOG
+from plant_sim.unit.alarms import Definition, Demand
 from plant_sim.unit.faults import Quality, Reading
 from plant_sim.unit.handshake import HEARTBEAT_LOST, Handshake
 from plant_sim.unit.tags import PV_PREFIX
@@ -89,4 +90,5 @@ def _deadline(before: int | None, now: int | None) -> Demand:
     missed = now - before if now is not None and before is not None else 0
     if missed <= 0:
         return Demand(raised=False, message="No scan past its deadline for a minute")
-    return Demand(raised=True, message=f"{missed} scan(s) of the APC past the deadline, {now} in all")
+    text = f"{missed} scan(s) of the APC past the deadline, {now} in all"
+    return Demand(raised=True, message=text)

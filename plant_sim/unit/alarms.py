@@ -11,14 +11,12 @@ Frozen values and pure functions; no protocol, no clock. What raises an alarm is
 | RETURNED | no | no | no longer active, not acknowledged |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from plant_sim.interlock import HARD_LIMIT_K
-
 LOWEST_MEDIUM, LOWEST_HIGH = 334, 667
-"""Where the priorities begin on OPC UA's scale of severity, 1 to 1000 (OPC 10000-9, annex E)."""
+"""Where the priorities begin on OPC UA's scale of severity, 1 to 1000, in thirds."""
 NEW_EPISODE = "New episode"
 
 
@@ -75,63 +73,6 @@ class Definition:
         return Priority.MEDIUM if self.severity >= LOWEST_MEDIUM else Priority.LOW
 
 
-T_HH = Definition(
-    name="T_HH",
-    number=1420,
-    about="Reactor at its hard limit, the override did not hold it",
-    severity=900,
-    source="R101/PV/Temperature",
-    off_delay_s=60.0,
-    limit=Limit(value=HARD_LIMIT_K, deadband=1.5, unit="K"),
-)
-T_H = Definition(
-    name="T_H",
-    number=1410,
-    about="Reactor hot, 2 K below the override",
-    severity=600,
-    source="R101/PV/Temperature",
-    on_delay_s=30.0,
-    off_delay_s=60.0,
-    limit=Limit(value=361.0, deadband=1.5, unit="K"),  # 5 standard deviations of the transmitter
-)
-SHED = Definition(
-    name="ShedEvent",
-    number=1430,
-    about="The plant took control from the APC and nobody has acknowledged that",
-    severity=500,
-    source="APC/Active",
-)
-WATCHDOG = Definition(
-    name="WatchdogTimeout",
-    number=1440,
-    about="Shed because the heartbeat stood still; over when it moves or the shed is acknowledged",
-    severity=550,
-    source="APC/HeartbeatIn",
-    off_delay_s=1.0,
-    wall=True,
-)
-BAD_PV = Definition(
-    name="BadPV",
-    number=1450,
-    about="A PV is bad, no number or out of range",
-    severity=500,
-    source="R101/PV",
-    off_delay_s=60.0,
-)
-DEADLINE = Definition(
-    name="DeadlineMiss",
-    number=1460,
-    about="APC/Diagnostics/DeadlineMisses went up; over after a minute without",
-    severity=200,
-    source="APC/Diagnostics/DeadlineMisses",
-    off_delay_s=60.0,
-    wall=True,
-)
-DEFINITIONS = (T_H, T_HH, SHED, WATCHDOG, BAD_PV, DEADLINE)
-"""Every alarm of R101. Times and deadbands are ours, in the order that ISA-18.2 gives as a start
-for temperatures (a minute, 1 % of the range)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """What the process asks of an alarm at one instant.
@@ -179,9 +120,9 @@ Alarms = Mapping[str, Alarm]
 """The alarms of a unit by name."""
 
 
-def all_normal() -> Alarms:
-    """Every alarm of `DEFINITIONS`, none raised."""
-    return {definition.name: Alarm(definition=definition) for definition in DEFINITIONS}
+def all_normal(definitions: Iterable[Definition]) -> Alarms:
+    """These alarms, none raised."""
+    return {definition.name: Alarm(definition=definition) for definition in definitions}
 
 
 def judge(alarm: Alarm, demand: Demand, time_s: float) -> Alarm:
@@ -219,7 +160,7 @@ def judge_all(
 
 
 def acknowledge(alarm: Alarm, user: str, comment: str) -> Alarm | None:
-    """`user` has seen the alarm; None: there is nothing to acknowledge. No comment keeps the old."""
+    """`user` has seen the alarm; None: nothing to acknowledge. No comment keeps the old one."""
     if alarm.acknowledged:
         return None
     active = alarm.active

@@ -17,6 +17,7 @@ from plant_sim.scenarios import scenario_named
 from plant_sim.trend import ROW_PERIOD_S, TrendRow
 from plant_sim.unit import alarms, faults, handshake, remote_loop
 from plant_sim.unit.alarm_causes import MISSES_TAG, demands
+from plant_sim.unit.alarm_table import DEFINITIONS
 from plant_sim.unit.faults import FaultKind, Instrument, Reading
 from plant_sim.unit.handshake import Conditions, Handshake, ShedOption
 from plant_sim.unit.remote_loop import RemoteLoop
@@ -71,7 +72,7 @@ class ReactorUnit:
         self.paused = paused
         self.failure = ""
         self.episode = -1
-        self.alarms = alarms.all_normal()
+        self.alarms = alarms.all_normal(DEFINITIONS)
         self._trend = trend
         self.reset(scenario, seed)
 

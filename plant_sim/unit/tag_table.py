@@ -9,7 +9,8 @@ from enum import IntEnum
 
 from plant_sim.plant import LoopMode
 from plant_sim.reactor import INPUT_HIGH, INPUT_LOW
-from plant_sim.unit.alarms import DEFINITIONS, Definition
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.handshake import ApcMode, ShedOption
 from plant_sim.unit.tags import ALARM_PREFIX, MVS, Grade, Kind, Role, Tag
 

@@ -9,7 +9,7 @@ from asyncua import ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from plant_sim.opcua import limits
-from plant_sim.unit.alarms import BAD_PV, DEFINITIONS, T_H, T_HH
+from plant_sim.unit.alarm_table import BAD_PV, DEFINITIONS, T_H, T_HH
 from plant_sim.unit.tag_table import FOLDERS
 
 CONDITION = ua.NodeId(ua.ObjectIds.ConditionType)

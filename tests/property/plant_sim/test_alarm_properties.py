@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from plant_sim.unit import alarms
 from plant_sim.unit.alarm_causes import demands
-from plant_sim.unit.alarms import DEFINITIONS, T_H, T_HH, Alarm, Definition, Demand, State
+from plant_sim.unit.alarm_table import DEFINITIONS, T_H, T_HH
+from plant_sim.unit.alarms import Alarm, Definition, Demand, State
 from plant_sim.unit.faults import Quality, Reading
 from plant_sim.unit.handshake import Handshake
 
@@ -55,7 +56,7 @@ def test_every_change_is_told_and_follows_the_standard(on_s, off_s, acts):
 def test_no_chatter_however_a_temperature_hovers_at_the_limit(noise, period_s):
     """Within the deadband of the limit an alarm is raised once at most, and does not end."""
     for definition in (T_H, T_HH):
-        board, raised = alarms.all_normal(), 0
+        board, raised = alarms.all_normal(DEFINITIONS), 0
         for place, excess in enumerate(noise):
             value = definition.limit.value + excess
             readings = {name: Reading(value=1.0) for name in PVS}
@@ -90,7 +91,7 @@ counts = st.none() | st.integers(0, 2**32 - 1)
 
 @given(st.lists(st.tuples(readings, hands, counts, counts), max_size=10))
 def test_whatever_the_tags_show_every_alarm_is_asked_and_a_quiet_unit_has_one_first_out(instants):
-    board = alarms.all_normal()
+    board = alarms.all_normal(DEFINITIONS)
     for place, (shown, hand, before, now) in enumerate(instants):
         asked = demands(shown, hand, (before, now), 10.0)
         assert set(asked) == {definition.name for definition in DEFINITIONS}

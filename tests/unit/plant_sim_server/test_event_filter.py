@@ -32,7 +32,7 @@ def literal(value):
 
 
 def element(operator, *operands):
-    made = [o if hasattr(o, "data_type") else literal(o) for o in operands]
+    made = [o if isinstance(o, ua.FilterOperand) else literal(o) for o in operands]
     return ua.ContentFilterElement(FilterOperator=operator, FilterOperands=made)
 
 
