@@ -166,6 +166,8 @@ class Conditions:
 
     async def _refresh_item(self, subscription: Any, item: int, notifier: ua.NodeId) -> None:
         service = subscription.monitored_item_srv
+        if service._monitored_items[item].mode == ua.MonitoringMode.Disabled:  # noqa: SLF001
+            return
         await self._mark(subscription, item, ua.ObjectIds.RefreshStartEventType)
         for told in self._told.values():
             if told.alarm.state is not State.NORMAL:
