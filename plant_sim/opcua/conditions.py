@@ -47,6 +47,8 @@ _ARGUMENTS = {
 }
 _SERVER = ua.NodeId(ua.ObjectIds.Server)
 _Codes = ua.StatusCodes
+_Code = Any
+"""One of them, an int; asyncua has no types here."""
 
 
 class Conditions:
@@ -126,7 +128,7 @@ class Conditions:
 
     def _comment(
         self, request: ua.CallMethodRequest, user: str, event_id: bytes | None, text: Any
-    ) -> int:
+    ) -> _Code:
         """Acknowledge, or add a comment to, the alarm that the request names."""
         name = self._names.get(request.ObjectId)
         comment = (text.Text if text is not None else None) or ""
@@ -144,7 +146,7 @@ class Conditions:
 
     async def _refresh(
         self, session: GuardedSession, number: int, only: int | None = None
-    ) -> int:
+    ) -> _Code:
         """Send what is not normal to one subscription, or one item of it, between two marks."""
         if not session.owns(number):
             return _Codes.BadSubscriptionIdInvalid

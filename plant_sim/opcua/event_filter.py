@@ -122,8 +122,8 @@ def install(made: Sequence[ua.MonitoredItemCreateResult], service: Any) -> None:
             item.where_clause_evaluator = EventFilter(item)
 
 
-def fault(given: Any) -> int | None:
-    """Status code of a filter that cannot be had; None for a good one."""
+def fault(given: Any) -> Any:
+    """Status code (an int) of a filter that cannot be had; None for a good one."""
     if not isinstance(given, ua.EventFilter):
         return ua.StatusCodes.BadEventFilterInvalid
     elements = given.WhereClause.Elements or []

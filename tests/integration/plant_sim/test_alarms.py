@@ -128,7 +128,7 @@ async def paused(fresh):
 
 @pytest.mark.parametrize("at_unit", [True, False])
 async def test_a_temperature_alarm_has_all_its_fields_at_both_notifiers(paused, at_unit):
-    engineer, operator, observer = paused
+    engineer, _, observer = paused
     node = unit_node(observer) if at_unit else ua.ObjectIds.Server
     async with watching(observer, node=node) as (_, watch):
         await heat(engineer, 366.5)
@@ -275,7 +275,7 @@ async def test_a_temperature_that_hovers_at_the_limit_is_one_alarm(paused):
 
 
 async def test_a_slow_subscriber_keeps_the_latest_of_a_bounded_queue(paused):
-    engineer, operator, observer = paused
+    engineer, _, observer = paused
     async with watching(observer, queuesize=2) as (subscription, watch):
         await subscription.set_publishing_mode(publishing=False)
         await break_pv(engineer)
@@ -362,7 +362,7 @@ async def test_filters_are_judged_when_they_come_and_queues_are_bounded(paused):
 
 
 async def test_a_where_clause_chooses_by_severity_state_and_supertype(paused):
-    engineer, operator, observer = paused
+    engineer, _, observer = paused
     severe = ua.ContentFilterElement(
         FilterOperator=ua.FilterOperator.GreaterThan,
         FilterOperands=[
