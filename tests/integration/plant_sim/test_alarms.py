@@ -468,3 +468,27 @@ async def test_alarms_of_two_units_and_after_a_restart(start_plant):
         await break_pv(engineer)
         event = await watch.until(3)
         assert (event.ConditionName, event.NodeId.Identifier) == ("BadPV", BAD_PV.number)
+
+
+async def test_a_silent_controller_is_two_alarms_from_one_root(paused, fresh):
+    engineer, operator, observer = paused
+    await engineer.put("APC/HeartbeatTimeout", 0.5)
+    async with fresh.peer("apc") as apc, watching(observer) as (_, watch):
+        await apc.do("APC/TakeLease", "test", 60.0)
+        await operator.put("APC/Mode", 2)
+        await apc.write([("APC/HeartbeatIn", 1), ("APC/Request", True)])
+        assert await apc.read("APC/Active")
+        await watch.until(2)
+        assert set(watch.names) == {"WatchdogTimeout", "ShedEvent"}
+        assert [e.ConditionName for e in watch.events if e.FirstInGroupFlag] == ["WatchdogTimeout"]
+        shed = watch.events[watch.names.index("ShedEvent")]
+        assert shed.Message.Text == "APC shed: heartbeat lost"
+        assert shed.InputNode == observer.ids["APC/Active"]
+        assert await tell(operator, ACKNOWLEDGE, shed.EventId, alarm="ShedEvent") == "Good"
+        await watch.until(3)
+        assert not await apc.read("APC/Permit")  # the alarm was seen; the shed is not forgiven
+        await operator.do("APC/Acknowledge")
+        await observer.until("R101/Alarms/WatchdogTimeout/Active", wanted=False)
+        last = await watch.until(5)
+        assert [e.Retain for e in watch.events[3:]] == [False, True]
+        assert last.Message.Text == "Shed acknowledged"
