@@ -50,6 +50,7 @@ class AddressSpace:
     def __init__(self, server: Server, index: int) -> None:
         """Bind to nodes already added by `build`; index: of the namespace."""
         self._space = server.iserver.aspace
+        self.index = index
         self._nodes = {tag.path: _Node(tag, ua.NodeId(tag.number, index)) for tag in TAGS}
         self.tags = {node.node_id: node.tag for node in self._nodes.values()}
         self.methods = {ua.NodeId(method.number, index): method for method in METHODS}

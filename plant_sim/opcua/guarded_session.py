@@ -5,7 +5,7 @@ subscription of another session does not exist, and a request that is too long i
 any of it is done.
 """
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from math import isfinite
 from typing import Any
 
@@ -13,7 +13,7 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 
-from plant_sim.opcua import limits
+from plant_sim.opcua import event_filter, limits
 
 FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
 
@@ -130,7 +130,12 @@ class GuardedSession(InternalSession):
     def republish(self, params: ua.RepublishParameters) -> ua.NotificationMessage:
         """Send a notification of an own subscription again."""
         self._refuse_foreign(params.SubscriptionId)
-        return super().republish(params)
+        subscription = self.subscription_service.subscriptions[params.SubscriptionId]
+        kept = subscription._not_acknowledged_results  # noqa: SLF001  (asyncua answers Good, empty)
+        result = kept.get(params.RetransmitSequenceNumber)
+        if result is None:
+            raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
+        return result.NotificationMessage
 
     async def create_monitored_items(
         self, params: ua.CreateMonitoredItemsParameters
@@ -140,16 +145,30 @@ class GuardedSession(InternalSession):
         present = sum(self._items(number) for number in self._subscriptions_of_user())
         if present + len(params.ItemsToCreate) > limits.MAX_MONITORED_ITEMS_PER_USER:
             raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
-        results: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(params)
-        return results
+        service = self._service(params.SubscriptionId)
+        codes = event_filter.faults(params.ItemsToCreate, service)
+        params.ItemsToCreate = _without(params.ItemsToCreate, codes)
+        made = await super().create_monitored_items(params)
+        event_filter.install(made, service)
+        left = iter(made)
+        return [
+            next(left) if code is None else ua.MonitoredItemCreateResult(ua.StatusCode(code))
+            for code in codes
+        ]
 
     async def modify_monitored_items(
         self, params: ua.ModifyMonitoredItemsParameters
     ) -> list[ua.MonitoredItemModifyResult]:
         """Change items of an own subscription."""
         self._refuse_foreign(params.SubscriptionId, params.ItemsToModify)
-        results: list[ua.MonitoredItemModifyResult] = await super().modify_monitored_items(params)
-        return results
+        service = self._service(params.SubscriptionId)
+        codes = event_filter.faults_of_changes(params.ItemsToModify, service)
+        params.ItemsToModify = _without(params.ItemsToModify, codes)
+        left = iter(await super().modify_monitored_items(params))
+        return [
+            next(left) if code is None else ua.MonitoredItemModifyResult(ua.StatusCode(code))
+            for code in codes
+        ]
 
     async def set_monitoring_mode(
         self, params: ua.SetMonitoringModeParameters
@@ -186,5 +205,11 @@ class GuardedSession(InternalSession):
         return [number for number, name in known.items() if name == self.user.name]
 
     def _items(self, subscription: int) -> int:
-        service = self.subscription_service.subscriptions[subscription].monitored_item_srv
-        return len(service._monitored_items)  # noqa: SLF001  (asyncua has no public count)
+        return len(self._service(subscription)._monitored_items)  # noqa: SLF001  (no public count)
+
+    def _service(self, subscription: int) -> Any:
+        return self.subscription_service.subscriptions[subscription].monitored_item_srv
+
+
+def _without(items: list[Any], codes: Sequence[int | None]) -> list[Any]:
+    return [item for item, code in zip(items, codes, strict=True) if code is None]

@@ -30,9 +30,13 @@ MAX_SUBSCRIPTIONS = 200
 MAX_SUBSCRIPTIONS_PER_SESSION = 10
 MAX_SUBSCRIPTIONS_PER_USER = 20
 MAX_MONITORED_ITEMS_PER_USER = 500
-"""Every tag seven times. With 2000 items on a tag of every tick a read takes a second, with 500 a
+"""Every tag six times. With 2000 items on a tag of every tick a read takes a second, with 500 a
 millisecond, at worst 70."""
 MAX_SESSIONS_PER_USER = 20
+MAX_QUEUE = 1000
+"""Values or events that wait for one monitored item; the oldest make room. Clients ask for more."""
+MAX_EVENT_ITEMS = 10
+"""Monitored items for events of one subscription: each gets a copy of every event."""
 
 MAX_CONNECTIONS = 100
 """Four users with 20 sessions each, and the connections that have not logged in yet."""

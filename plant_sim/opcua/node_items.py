@@ -11,7 +11,7 @@ from typing import Any
 from asyncua import ua
 
 from plant_sim.opcua.methods import METHODS
-from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, TAGS
+from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, NOTIFIER, TAGS
 from plant_sim.unit.tags import Argument, Kind, Method, Tag
 
 UNITS = {
@@ -61,7 +61,8 @@ def node_items(index: int) -> Iterator[ua.AddNodesItem]:
     for enum, number in ENUM_TYPES.items():
         yield from _enumeration(enum, number, index)
     for path, number in FOLDERS.items():
-        attributes = ua.ObjectAttributes(DisplayName=_text(_name(path)), EventNotifier=0)
+        notifies = ua.EventNotifier.SubscribeToEvents.mask if path == NOTIFIER else 0
+        attributes = ua.ObjectAttributes(DisplayName=_text(_name(path)), EventNotifier=notifies)
         yield _item(
             path, number, index, ua.NodeClass.Object, attributes, type_name="BaseObjectType"
         )

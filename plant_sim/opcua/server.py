@@ -22,6 +22,7 @@ from asyncua import ua
 
 from plant_sim.errors import ConfigurationError, PlantRefusedError
 from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.conditions import Conditions
 from plant_sim.opcua.limits import publish_limits
 from plant_sim.opcua.pki import Pki
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
@@ -87,6 +88,7 @@ class PlantServer:
         """
         self.unit = unit
         self.nodes: AddressSpace
+        self.conditions: Conditions
         self.endpoint = ""
         self._host = loopback(host) if pki is None else host
         self._port = port
@@ -124,6 +126,7 @@ class PlantServer:
             PRODUCT_URI, "trimtab", SERVER_NAME, release, release, datetime.now(UTC)
         )
         self.nodes = await AddressSpace.build(server)
+        self.conditions = await Conditions.build(server, self.unit, self.nodes.index, self._log)
         await self.show()
         try:
             await server.start()
@@ -175,6 +178,7 @@ class PlantServer:
         self.unit.settle(now_s)
         self._log_transitions()
         await self.nodes.publish(tag_image(self.unit, self._heartbeat, now_s, utc), utc)
+        await self.conditions.publish(utc)
 
     def _take_lease(self, session: str, owner: str, ttl_s: float) -> Outcome:
         if not owner.strip():

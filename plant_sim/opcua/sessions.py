@@ -22,6 +22,7 @@ from asyncua.server.internal_server import InternalServer
 from plant_sim.opcua import limits
 from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
+from plant_sim.opcua.conditions import Conditions
 from plant_sim.opcua.guarded_session import GuardedSession
 from plant_sim.opcua.node_items import READ, READ_WRITE
 from plant_sim.opcua.pki import Pki, application_uris
@@ -41,6 +42,7 @@ class Desk(Protocol):
     """The server behind the sessions."""
 
     nodes: AddressSpace
+    conditions: Conditions
 
     def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
         """Let a checked value take effect."""
@@ -141,10 +143,11 @@ class PlantSession(GuardedSession):
         results = []
         for request in params:
             method = self.iserver.desk.nodes.methods.get(request.MethodId)
-            if method is None:
-                results += await super().call([request])
-            else:
+            if method is not None:
                 results.append(self._call(method, request))
+                continue
+            result = await self.iserver.desk.conditions.call(request, self, self.plant_role)
+            results += await super().call([request]) if result is None else [result]
         await self.iserver.desk.show()
         return results
 
@@ -216,6 +219,7 @@ class PlantInternalServer(InternalServer):
         self.max_lifetime_count = limits.MAX_LIFETIME_COUNT
         self.max_keep_alive_count = limits.MAX_KEEP_ALIVE_COUNT
         self.max_subscriptions = limits.MAX_SUBSCRIPTIONS
+        self.max_monitored_item_queue_size = limits.MAX_QUEUE
         self.max_connections = limits.MAX_CONNECTIONS
         self.max_pending_activation_seconds = limits.LOGIN_LIMIT_S
         self.subscribers: dict[int, str] = {}

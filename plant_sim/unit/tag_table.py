@@ -9,8 +9,10 @@ from enum import IntEnum
 
 from plant_sim.plant import LoopMode
 from plant_sim.reactor import INPUT_HIGH, INPUT_LOW
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.handshake import ApcMode, ShedOption
-from plant_sim.unit.tags import MVS, Grade, Kind, Role, Tag
+from plant_sim.unit.tags import ALARM_PREFIX, MVS, Grade, Kind, Role, Tag
 
 FOLDERS: dict[str, int] = {
     "R101": 1000,
@@ -19,6 +21,8 @@ FOLDERS: dict[str, int] = {
     "R101/MV": 1300,
     "R101/MV/InitiatorFeed": 1310,
     "R101/MV/CoolantTemperature": 1330,
+    "R101/Alarms": 1400,
+    **{f"{ALARM_PREFIX}{alarm.name}": alarm.number for alarm in DEFINITIONS},
     "APC": 2000,
     "APC/Diagnostics": 2100,
     "APC/Diagnostics/Advisory": 2110,
@@ -27,6 +31,8 @@ FOLDERS: dict[str, int] = {
     "SIS": 4000,
 }
 """Objects, parents first: path -> node id."""
+NOTIFIER = "R101"
+"""The object whose events clients subscribe to, besides the Server object."""
 
 ENUM_TYPES: dict[type[IntEnum], int] = {
     LoopMode: 9001,
@@ -56,6 +62,14 @@ def _pv(number: int, name: str, unit: str, span: tuple[float, float], about: str
 def _advisory(number: int, name: str, unit: str) -> Tag:
     path = f"APC/Diagnostics/Advisory/{name}"
     return Tag(number, path, _D, "Target the controller would write", unit, writer=_APC)
+
+
+def _alarm(alarm: Definition) -> tuple[Tag, Tag]:
+    path = f"{ALARM_PREFIX}{alarm.name}"
+    return (
+        Tag(alarm.number + 1, f"{path}/Active", _B, alarm.about),
+        Tag(alarm.number + 2, f"{path}/Acked", _B, "Nobody has to acknowledge it"),
+    )
 
 
 def _truth(number: int, name: str, unit: str, about: str = "True state, not a measurement") -> Tag:
@@ -102,6 +116,7 @@ _R101 = (
     ),
     *_mv("InitiatorFeed", 1310, "kg/h"),
     *_mv("CoolantTemperature", 1330, "K"),
+    *(tag for alarm in DEFINITIONS for tag in _alarm(alarm)),
 )
 
 _TIMEOUT = "Age of HeartbeatIn at which the plant sheds, wall time"

@@ -10,6 +10,7 @@ CVS = ("PolymerConc", "Temperature")
 MVS = ("InitiatorFeed", "CoolantTemperature")
 """Manipulated variables, in the order of every input vector [kg/h, K]."""
 PV_PREFIX = "R101/PV/"
+ALARM_PREFIX = "R101/Alarms/"
 
 
 class Role(StrEnum):
