@@ -58,7 +58,7 @@ class HistoryStore:
         self.path = path
         self._retention_us = round(retention_s * 1e6)
         self._max_values = max_values
-        self._pruned_us = 0
+        self._pruned_us: int | None = None
         if path is not None:
             _refuse_other_files(path)
         try:
@@ -73,7 +73,7 @@ class HistoryStore:
         """
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?)", samples)
-            if abs(now_us - self._pruned_us) >= PRUNE_PERIOD_US:
+            if self._pruned_us is None or abs(now_us - self._pruned_us) >= PRUNE_PERIOD_US:
                 self._prune(now_us)
                 self._pruned_us = now_us
 

@@ -194,9 +194,7 @@ class GuardedSession(InternalSession):
         rest = ua.BrowseResult(References=result.References[most:])
         point = self._browse_points.keep((rest, most))
         if point is None:
-            return ua.BrowseResult(
-                StatusCode=ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints)
-            )
+            return ua.BrowseResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints))
         return ua.BrowseResult(
             StatusCode=result.StatusCode,
             ContinuationPoint=point,

@@ -163,18 +163,26 @@ def _judge(
         if rest is None or rest.tag != tag.number:
             return int(codes.BadContinuationPointInvalid)
         return int(codes.Good) if params.ReleaseContinuationPoints else rest
-    details = params.HistoryReadDetails
-    if not isinstance(details, ua.ReadRawModifiedDetails) or details.IsReadModified:
-        return int(codes.BadHistoryOperationUnsupported)
-    if params.TimestampsToReturn is ua.TimestampsToReturn.Neither:
-        return int(codes.BadTimestampsToReturnInvalid)
-    if params.TimestampsToReturn is ua.TimestampsToReturn.Server:
-        return int(codes.BadTimestampNotSupported)
-    if item.IndexRange:
-        return int(codes.BadIndexRangeNoData)
-    if item.DataEncoding is not None and item.DataEncoding.Name not in _ENCODINGS:
-        return int(codes.BadDataEncodingUnsupported)
-    return _domain(tag, details)
+    fault = _fault(item, params)
+    return _domain(tag, params.HistoryReadDetails) if fault is None else fault
+
+
+def _fault(item: ua.HistoryReadValueId, params: ua.HistoryReadParameters) -> int | None:
+    """Status code of a read that is not one of raw values with the time of their source."""
+    codes, stamps = ua.StatusCodes, ua.TimestampsToReturn
+    details, encoding = params.HistoryReadDetails, item.DataEncoding
+    raw = isinstance(details, ua.ReadRawModifiedDetails) and not details.IsReadModified
+    checks = (
+        (not raw, codes.BadHistoryOperationUnsupported),
+        (params.TimestampsToReturn is stamps.Neither, codes.BadTimestampsToReturnInvalid),
+        (params.TimestampsToReturn is stamps.Server, codes.BadTimestampNotSupported),
+        (bool(item.IndexRange), codes.BadIndexRangeNoData),
+        (
+            encoding is not None and encoding.Name not in _ENCODINGS,
+            codes.BadDataEncodingUnsupported,
+        ),
+    )
+    return next((int(code) for wrong, code in checks if wrong), None)
 
 
 def _domain(tag: Tag, details: ua.ReadRawModifiedDetails) -> Domain | int:

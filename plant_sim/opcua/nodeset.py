@@ -23,7 +23,12 @@ _SPACES = {
     "xmlns": "http://opcfoundation.org/UA/2011/03/UANodeSet.xsd",
     "xmlns:uax": "http://opcfoundation.org/UA/2008/02/Types.xsd",
 }
-_STANDARD = "http://opcfoundation.org/UA/"
+_STANDARD = {
+    "ModelUri": "http://opcfoundation.org/UA/",
+    "Version": "1.04.3",
+    "PublicationDate": "2019-09-09T00:00:00Z",
+}
+"""The oldest standard node set that has every type the plant uses."""
 _INDEX = 1
 _PARENTS = frozenset(
     ua.NodeId(number)
@@ -59,7 +64,7 @@ class _NodeSet:
         ET.SubElement(ET.SubElement(root, "NamespaceUris"), "Uri").text = NAMESPACE
         model = {"ModelUri": NAMESPACE, "Version": version("trimtab")}
         models = ET.SubElement(ET.SubElement(root, "Models"), "Model", model)
-        ET.SubElement(models, "RequiredModel", {"ModelUri": _STANDARD})
+        ET.SubElement(models, "RequiredModel", _STANDARD)
         aliases = ET.SubElement(root, "Aliases")
         for name, node_id in sorted(self._aliases.items()):
             ET.SubElement(aliases, "Alias", {"Alias": name}).text = node_id

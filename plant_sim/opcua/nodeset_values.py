@@ -30,7 +30,7 @@ def value_element(value: ua.Variant, name: Name) -> ET.Element | None:
     kind = value.VariantType
     if value.Value is None:
         return None
-    if not value.is_array:
+    if not isinstance(value.Value, list):
         return _one(kind, value.Value, name)
     elements = [_one(kind, one, name) for one in value.Value]
     whole = [one for one in elements if one is not None]

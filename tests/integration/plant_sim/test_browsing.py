@@ -17,7 +17,7 @@ class Silent:
         pass
 
 
-def request(peer, *paths_or_ids, most=0):
+def request(*nodes, most=0):
     return ua.BrowseParameters(
         View=ua.ViewDescription(),
         RequestedMaxReferencesPerNode=most,
@@ -30,7 +30,7 @@ def request(peer, *paths_or_ids, most=0):
                 NodeClassMask=0,
                 ResultMask=ua.BrowseResultMask.All,
             )
-            for node in paths_or_ids
+            for node in nodes
         ],
     )
 
@@ -46,10 +46,10 @@ async def go_on(peer, *points, release=False):
 async def test_a_browse_in_pieces_finds_what_one_browse_finds(plant, most):
     async with plant.peer("observer") as peer:
         nodes = [ua.NodeId(number, peer.index) for number in (1310, 1100)]
-        whole = await peer.client.uaclient.browse(request(peer, *nodes))
+        whole = await peer.client.uaclient.browse(request(*nodes))
         assert all(result.ContinuationPoint is None for result in whole)
         assert len(whole[0].References) >= 13
-        results = await peer.client.uaclient.browse(request(peer, *nodes, most=most))
+        results = await peer.client.uaclient.browse(request(*nodes, most=most))
         for expected, result in zip(whole, results, strict=True):
             found = []
             while True:
@@ -67,7 +67,7 @@ async def test_browse_points_end_when_used_released_or_replaced(plant):
         node = ua.NodeId(1310, peer.index)
 
         async def first():
-            (result,) = await peer.client.uaclient.browse(request(peer, node, most=1))
+            (result,) = await peer.client.uaclient.browse(request(node, most=1))
             return result.ContinuationPoint
 
         async def again(point):
@@ -85,7 +85,7 @@ async def test_browse_points_end_when_used_released_or_replaced(plant):
             await first()
         assert await again(oldest) == "BadContinuationPointInvalid"
         many = [node] * (limits.MAX_CONTINUATION_POINTS + 1)
-        results = await peer.client.uaclient.browse(request(peer, *many, most=1))
+        results = await peer.client.uaclient.browse(request(*many, most=1))
         assert [one.StatusCode.name for one in results[-2:]] == ["Good", "BadNoContinuationPoints"]
         with pytest.raises(ua.uaerrors.BadNothingToDo):
             await go_on(peer)

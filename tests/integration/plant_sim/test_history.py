@@ -5,7 +5,7 @@ import math
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from asyncua import ua
@@ -196,9 +196,7 @@ async def test_a_long_answer_comes_in_pages(quick_history):
         assert [one.SourceTimestamp for one in back] == [
             one.SourceTimestamp for one in reversed(whole[1:])
         ]
-        gaps = [
-            (b[0] - a[0]).total_seconds() for a, b in zip(expected, expected[1:], strict=False)
-        ]
+        gaps = [(b[0] - a[0]).total_seconds() for a, b in pairwise(expected)]
         assert min(gaps) >= 0.05
 
 

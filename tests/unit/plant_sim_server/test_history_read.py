@@ -75,7 +75,7 @@ def pages(store, asked, room=100):
         (100, 200, 0, True, [[-100, 500]]),
     ],
 )
-def test_what_a_request_is_answered_with(store, start, end, count, bounds, expected):
+def test_what_a_request_is_answered_with(store, start, end, count, bounds, expected):  # noqa: PLR0917
     assert pages(store, domain(start, end, count, bounds=bounds)) == expected
 
 
@@ -85,7 +85,7 @@ def test_what_a_request_is_answered_with(store, start, end, count, bounds, expec
     ("start", "end", "count"),
     [(459, 507, 0), (507, 459, 0), (500, None, 4), (None, 600, 4), (501, 504, 2), (504, 501, 9)],
 )
-def test_small_answers_add_up_to_the_large_one(store, start, end, count, bounds, room):
+def test_small_answers_add_up_to_the_large_one(store, start, end, count, bounds, room):  # noqa: PLR0917
     asked = domain(start, end, count, bounds=bounds)
     whole = [time for page in pages(store, asked) for time in page]
     parts = pages(store, asked, room)

@@ -34,9 +34,7 @@ def test_the_file_names_its_namespace_and_holds_every_node_in_order(nodeset):
     assert [one.text for one in root.findall("n:NamespaceUris/n:Uri", SPACES)] == [NAMESPACE]
     model = root.find("n:Models/n:Model", SPACES)
     assert model.get("ModelUri") == NAMESPACE
-    numbers = [
-        int(one.get("NodeId").removeprefix("ns=1;i=")) for one in root if one.get("NodeId")
-    ]
+    numbers = [int(one.get("NodeId").removeprefix("ns=1;i=")) for one in root if one.get("NodeId")]
     assert numbers == sorted(set(numbers))
     assert set(numbers) >= {
         *FOLDERS.values(),
