@@ -59,7 +59,7 @@ def engineering_units(unit: str) -> ua.EUInformation:
 
 def access_level(tag: Tag, *, may_write: bool) -> int:
     """AccessLevel of a tag: everybody reads it and its history, if it has one."""
-    return READ | (WRITE if may_write else 0) | (HISTORY_READ if tag.history else 0)
+    return int(READ | (WRITE if may_write else 0) | (HISTORY_READ if tag.history else 0))
 
 
 def node_items(index: int) -> Iterator[ua.AddNodesItem]:
