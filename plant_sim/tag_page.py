@@ -15,7 +15,8 @@ the one role named here, any other write is refused with BadUserAccessDenied, a 
 range, NaN or infinity with BadOutOfRange, a wrong type or an array with BadTypeMismatch, and the
 other items of the same Write still apply. Tags without a writer are the plant's own
 (BadNotWritable). `Target`, `HeartbeatIn` and `Request` are refused to any session but the one that
-holds the lease, while there is one.
+holds the lease, while there is one. HistoryRead answers the raw values of every PV and SP and of
+every `Target` and `Actual`. `trimtab-plant nodeset --out FILE` writes this page as NodeSet2.
 """
 
 ALARMS = """

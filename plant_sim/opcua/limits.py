@@ -46,6 +46,11 @@ LOGIN_LIMIT_S = 5.0
 """How long a connection or a session may go without a login [s]."""
 MAX_SESSIONS_PER_CONNECTION = 3
 
+MAX_CONTINUATION_POINTS = 50
+"""Of one session, for Browse and for HistoryRead each."""
+MAX_HISTORY_VALUES = 1000
+"""In one answer to a HistoryRead, over all its nodes; encoding them keeps the others waiting."""
+
 _LIMITED = (
     "MaxNodesPerRead",
     "MaxNodesPerHistoryReadData",
@@ -58,6 +63,28 @@ _LIMITED = (
     "MaxMonitoredItemsPerCall",
 )
 
+_HISTORY = {
+    "AccessHistoryDataCapability": ua.Variant(True),  # noqa: FBT003
+    "MaxReturnDataValues": ua.Variant(MAX_HISTORY_VALUES, ua.VariantType.UInt32),
+    **{
+        f"{name}Capability": ua.Variant(False)  # noqa: FBT003
+        for name in (
+            "AccessHistoryEvents",
+            "InsertData",
+            "ReplaceData",
+            "UpdateData",
+            "DeleteRaw",
+            "DeleteAtTime",
+            "InsertAnnotation",
+            "InsertEvent",
+            "ReplaceEvent",
+            "UpdateEvent",
+            "DeleteEvent",
+        )
+    },
+    "ServerTimestampSupported": ua.Variant(False),  # noqa: FBT003
+}
+
 
 def refuse_too_many(operations: Sized | None) -> None:
     """Raise ServiceError BadTooManyOperations for a request with more than `MAX_OPERATIONS`."""
@@ -66,10 +93,20 @@ def refuse_too_many(operations: Sized | None) -> None:
 
 
 async def publish_limits(server: Server) -> None:
-    """Show the limit in the server's OperationLimits, where clients look for it."""
-    value = ua.DataValue(ua.Variant(MAX_OPERATIONS, ua.VariantType.UInt32))
-    for name in _LIMITED:
-        number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
-        await server.iserver.aspace.write_attribute_value(
-            ua.NodeId(number), ua.AttributeIds.Value, value
+    """Show the limits in the server's capabilities, where clients look for them."""
+    limited = [f"OperationLimits_{name}" for name in _LIMITED]
+    shown = dict.fromkeys(limited, ua.Variant(MAX_OPERATIONS, ua.VariantType.UInt32))
+    for kind in ("Browse", "History"):
+        points = ua.Variant(MAX_CONTINUATION_POINTS, ua.VariantType.UInt16)
+        shown[f"Max{kind}ContinuationPoints"] = points
+    space = server.iserver.aspace
+    for name, value in shown.items():
+        number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_{name}")
+        await space.write_attribute_value(
+            ua.NodeId(number), ua.AttributeIds.Value, ua.DataValue(value)
+        )
+    for name, value in _HISTORY.items():
+        number = getattr(ua.ObjectIds, f"HistoryServerCapabilities_{name}")
+        await space.write_attribute_value(
+            ua.NodeId(number), ua.AttributeIds.Value, ua.DataValue(value)
         )

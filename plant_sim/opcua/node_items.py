@@ -28,7 +28,8 @@ PROPERTY_OFFSET = 100_000
 """A property's node id is this plus ten times its owner's id, plus its place."""
 
 READ = ua.AccessLevel.CurrentRead.mask
-READ_WRITE = READ | ua.AccessLevel.CurrentWrite.mask
+WRITE = ua.AccessLevel.CurrentWrite.mask
+HISTORY_READ = ua.AccessLevel.HistoryRead.mask
 VARIANT_TYPES = {kind: ua.VariantType[kind.value] for kind in Kind}
 _BLANK: dict[Kind, Any] = {
     Kind.BOOLEAN: False,
@@ -54,6 +55,11 @@ def engineering_units(unit: str) -> ua.EUInformation:
         DisplayName=ua.LocalizedText(symbol),
         Description=ua.LocalizedText(name),
     )
+
+
+def access_level(tag: Tag, *, may_write: bool) -> int:
+    """AccessLevel of a tag: everybody reads it and its history, if it has one."""
+    return int(READ | (WRITE if may_write else 0) | (HISTORY_READ if tag.history else 0))
 
 
 def node_items(index: int) -> Iterator[ua.AddNodesItem]:
@@ -99,7 +105,6 @@ def _item(
 
 
 def _variable(tag: Tag, index: int) -> Iterator[ua.AddNodesItem]:
-    access = READ if tag.writer is None else READ_WRITE
     attributes = ua.VariableAttributes(
         DisplayName=_text(_name(tag.path)),
         Description=_text(tag.about),
@@ -110,8 +115,9 @@ def _variable(tag: Tag, index: int) -> Iterator[ua.AddNodesItem]:
             else ua.NodeId(VARIANT_TYPES[tag.kind].value)
         ),
         ValueRank=ua.ValueRank.Scalar,
-        AccessLevel=access,
-        UserAccessLevel=READ,
+        AccessLevel=access_level(tag, may_write=tag.writer is not None),
+        UserAccessLevel=access_level(tag, may_write=False),
+        Historizing=tag.history,
     )
     properties: list[tuple[str, Any]] = []
     if tag.range:

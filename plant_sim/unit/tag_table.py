@@ -56,7 +56,12 @@ _APC, _OPERATOR, _ENGINEER = Role.APC, Role.OPERATOR, Role.ENGINEER
 
 
 def _pv(number: int, name: str, unit: str, span: tuple[float, float], about: str) -> Tag:
-    return Tag(number, f"R101/PV/{name}", _D, about, unit, span, scanned=True)
+    return Tag(number, f"R101/PV/{name}", _D, about, unit, span, scanned=True, history=True)
+
+
+def _sp(number: int, name: str, unit: str, span: tuple[float, float]) -> Tag:
+    path = f"R101/SP/{name}"
+    return Tag(number, path, _D, "Setpoint", unit, span, _OPERATOR, history=True)
 
 
 def _advisory(number: int, name: str, unit: str) -> Tag:
@@ -83,8 +88,17 @@ def _mv(name: str, first: int, unit: str) -> tuple[Tag, ...]:
     mode = "MAN: Output; AUTO: the DCS's PI; RCAS: Target while APC/Active, else the PI"
     init = "Override or trip has the MV: track Actual, freeze integrators"
     return (
-        Tag(first + 1, f"{path}/Target", _D, "Remote target", unit, span, _APC),
-        Tag(first + 2, f"{path}/Actual", _D, "What the actuator does", unit, span, scanned=True),
+        Tag(first + 1, f"{path}/Target", _D, "Remote target", unit, span, _APC, history=True),
+        Tag(
+            first + 2,
+            f"{path}/Actual",
+            _D,
+            "What the actuator does",
+            unit,
+            span,
+            scanned=True,
+            history=True,
+        ),
         Tag(first + 3, f"{path}/Track", _D, "Start of a bumpless Target", unit, span, scanned=True),
         Tag(first + 4, f"{path}/LoLim", _D, "Low limit of Target", unit, span, _OPERATOR),
         Tag(first + 5, f"{path}/HiLim", _D, "High limit of Target", unit, span, _OPERATOR),
@@ -104,8 +118,8 @@ _R101 = (
     _pv(1102, "PolymerConc", "kg/m3", CONC_RANGES["PolymerConc"], "Polymer, measured"),
     _pv(1103, "Temperature", "K", THERMOMETER_RANGE, "Reactor temperature, measured"),
     _pv(1104, "JacketTemperature", "K", THERMOMETER_RANGE, "Coolant in the jacket, measured"),
-    Tag(1201, "R101/SP/PolymerConc", _D, "Setpoint", "kg/m3", SP_P_RANGE, _OPERATOR),
-    Tag(1202, "R101/SP/Temperature", _D, "Setpoint", "K", SP_T_RANGE, _OPERATOR),
+    _sp(1201, "PolymerConc", "kg/m3", SP_P_RANGE),
+    _sp(1202, "Temperature", "K", SP_T_RANGE),
     Tag(
         1210,
         "R101/Grade",
