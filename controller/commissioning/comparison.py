@@ -130,7 +130,7 @@ def _selection(key: str, facts: NodeFacts, choices: Sequence[Choice]) -> Iterato
     """A selector that can show what tags.toml waits for, and shows something known now."""
     where = "handshake.mode_values" if key == SELECTOR else key.removesuffix("mode") + "remote"
     kinds, words = SELECTING[type(choices[0])]
-    held = None if facts.value is None else measurement(key, facts.value, 0.0)
+    shows = None if facts.value is None else measurement(key, facts.value, 0.0).value
     if facts.kind not in kinds:
         yield Finding(
             key=where,
@@ -138,14 +138,13 @@ def _selection(key: str, facts: NodeFacts, choices: Sequence[Choice]) -> Iterato
             found=f"{shown(choices)}: the node of {key} is a {facts.kind_name}, not {words}",
             action="write what the node shows, in its type",
         )
-    elif key == SELECTOR and held is not None and held.value is not None:
-        if not among(held.value, choices):
-            yield Finding(
-                key=where,
-                verdict=Verdict.CONFIGURATION,
-                found=f"the node shows {held.value!r}, tags.toml knows {shown(choices)}",
-                action="correct the values, or add what it shows to one of them",
-            )
+    elif key == SELECTOR and not (shows is None or among(shows, choices)):
+        yield Finding(
+            key=where,
+            verdict=Verdict.CONFIGURATION,
+            found=f"the node shows {shows!r}, tags.toml knows {shown(choices)}",
+            action="correct the values, or add what it shows to one of them",
+        )
 
 
 def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -21,12 +22,7 @@ from pydantic import (
 )
 
 from controller.configuration.choices import Choices
-from controller.configuration.handshake import (
-    NO_REFERENCES,
-    HandshakeTags,
-    ModeValues,
-    Section,
-)
+from controller.configuration.handshake import NO_REFERENCES, HandshakeTags, ModeValues
 from controller.configuration.references import (
     FORMS,
     MethodRef,
@@ -61,6 +57,12 @@ def _named(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_named)]
+
+
+class Section(BaseModel):
+    """A frozen table that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Scaled(Section):

@@ -125,9 +125,7 @@ class ForeignPlant:
         argv = ["node", str(SOURCES / "plant.js"), "--port", str(self.port)]
         argv += ["--speed", str(self.speed), "--log", str(self.log)]
         argv += ["--pki", str(self.folder / "pki"), "--selector", selector, "--extra", str(extra)]
-        self.process = Process(
-            argv, self.folder / "plant.out", self.folder, NODE_PATH=str(MODULES)
-        )
+        self.process = Process(argv, self.folder / "plant.out", self.folder, NODE_PATH=str(MODULES))
         self.process.says("foreign plant ready")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:

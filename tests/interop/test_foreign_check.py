@@ -2,6 +2,7 @@
 
 import pytest
 
+
 def test_it_fits_and_says_what_stands_in(check):
     code, text = check()
     assert code == 0, text

@@ -150,7 +150,7 @@ def test_what_stands_in_follows_from_what_there_is():
 
 
 @pytest.mark.parametrize(
-    ("key", "kind", "shows", "choices", "verdict", "words"),
+    "case",
     [
         ("handshake.mode", "String", "MAN", ("MAN", "REM"), Verdict.FITS, "String"),
         ("handshake.mode", "Boolean", False, (False, True), Verdict.FITS, "Boolean"),
@@ -162,7 +162,8 @@ def test_what_stands_in_follows_from_what_there_is():
         ("mv.InitiatorFeed.mode", "String", "MAN", (2,), Verdict.CONFIGURATION, "not a whole"),
     ],
 )
-def test_a_selector_shows_what_tags_toml_waits_for(key, kind, shows, choices, verdict, words):
+def test_a_selector_shows_what_tags_toml_waits_for(case):
+    key, kind, shows, choices, verdict, words = case
     node = ua.VariantType[kind]
     facts = NodeFacts(**{**GOOD, "kind": node, "value": ua.DataValue(ua.Variant(shows, node))})
     (found,) = compare_tag(key, facts, None, written=False, choices=choices)
