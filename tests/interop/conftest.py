@@ -255,8 +255,8 @@ def fast_plant(node_opcua, tmp_path_factory):  # noqa: ARG001
 
 @pytest.fixture
 def slow_plant(node_opcua, tmp_path):  # noqa: ARG001
-    """A plant at 300 times real time, to be killed and started again: a scan a second."""
-    plant = ForeignPlant(tmp_path, speed=300.0)
+    """A plant at 600 times real time, to be killed and started again: a scan every 0.5 s."""
+    plant = ForeignPlant(tmp_path, speed=600.0)
     plant.start()
     yield plant
     plant.end()
