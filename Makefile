@@ -7,12 +7,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+NODE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/trimtab/foreign_plant
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type contracts wheel bench train clean
+.PHONY: help demo test lint type contracts wheel bench train foreign-plant clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
@@ -20,7 +21,7 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
-	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/packaging   # these keep time: one by one
+	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/interop tests/packaging   # these keep time: one by one
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif
@@ -45,6 +46,11 @@ bench: $(DEV) ## measure, print a table and write bench.json (BENCH="--only scal
 
 train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
 	@$(BIN)/trimtab-models train $(TRAIN)
+
+foreign-plant: ## install node-opcua for tests/interop into a cache folder (needs Node.js and npm)
+	@mkdir -p $(NODE)
+	@cp tests/interop/foreign_plant/package.json tests/interop/foreign_plant/package-lock.json $(NODE)/
+	@npm ci --prefix $(NODE) --no-audit --no-fund --loglevel error
 
 clean: ## remove what the tools leave behind; .venv and runs stay
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

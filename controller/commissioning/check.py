@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.commissioning.comparison import (
+    SELECTOR,
     Finding,
     Verdict,
-    absent_parts,
     compare_methods,
     compare_tag,
 )
+from controller.commissioning.stand_ins import stand_ins
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
 from controller.opcua.connection import FAULTS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from asyncua import Client
     from cryptography import x509
 
+    from controller.configuration.choices import Choice
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Scaled, Tags
     from controller.opcua.nodes import AddressBook
@@ -147,10 +149,21 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
     ]
     for key, fact in facts.items():
         scaled = _scaled(tags, key)
-        findings += compare_tag(key, fact, scaled, written=key in wanted.written)
+        written = key in wanted.written
+        findings += compare_tag(key, fact, scaled, written=written, choices=_choices(tags, key))
     findings += compare_methods(await _executable(client, book))
-    findings += [_period(prepared, facts), *_heartbeat(prepared, facts)]
-    return [*findings, *absent_parts(tags)]
+    if SPEED in facts or SPEED not in wanted.references:
+        findings.append(_period(prepared, facts))
+    findings += _heartbeat(prepared, facts)
+    return [*findings, *stand_ins(tags)]
+
+
+def _choices(tags: Tags, key: str) -> tuple[Choice, ...]:
+    """What tags.toml takes a selector or the mode of an MV to show."""
+    if key == SELECTOR:
+        return tags.handshake.mode_values.all
+    group, name, *_ = key.split(".")
+    return tags.mv[name].remote if group == "mv" else (0,)
 
 
 def _scaled(tags: Tags, key: str) -> Scaled | None:
@@ -218,7 +231,8 @@ def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
     counts = {verdict: sum(item.verdict is verdict for item in ranked) for verdict in order}
     manifest = prepared.runtime.manifest
     console.print(
-        f"bundle {manifest.name} {manifest.version} fits tags.toml; "
+        f"tags: {prepared.tags_file}\n"
+        f"bundle {manifest.name} {manifest.version} fits them; "
         f"{counts[Verdict.FITS]} fit, {counts[Verdict.NOTE]} notes, "
         f"{counts[Verdict.CONFIGURATION]} to correct in the configuration, "
         f"{counts[Verdict.PLANT]} at the plant",

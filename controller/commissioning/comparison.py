@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
+from controller.configuration.choices import among, shown
 from controller.configuration.units import RAW
+from controller.opcua.image import measurement
+from controller.opcua.survey import NUMERIC
 from controller.opcua.targets import ANALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from controller.configuration.tags import Scaled, Tags
+    from controller.configuration.choices import Choice
+    from controller.configuration.tags import Scaled
     from controller.opcua.survey import NodeFacts
 
 
@@ -46,36 +50,36 @@ IN_UNIT = frozenset({"pv", "sp", "target", "actual", "track", "lo_lim", "hi_lim"
 WITHOUT_RANGE = frozenset({"max_move_node"})
 FLAGS = frozenset({"permit", "init", "windup_lo", "windup_hi", "request", "active"})
 TEXTS = frozenset({"status", "shed_reason"})
-INTEGERS = frozenset({"mode"})
+CLOCKS = frozenset({"clock.plant_time", "handshake.heartbeat_out"})
+SELECTOR = "handshake.mode"
 
-ABSENT = {
-    "handshake.heartbeat_in": "the plant cannot see this controller die: AUTO needs another "
-    "watchdog in the DCS",
-    "handshake.heartbeat_out": "a DCS that stands still is seen by stale values only",
-    "handshake.mode": "no operator's selector: AUTO cannot be entered, [mode] operator_mode rules",
-    "handshake.request": "nothing tells the DCS to follow: it must follow Target by itself",
-    "handshake.permit": "the DCS's permit is taken for granted",
-    "handshake.active": "whether the DCS follows is judged by reading Target back",
-    "handshake.take_lease": "two controllers are not kept apart by the DCS",
-    "handshake.shed": "a shed withdraws Request, without a reason",
-    "clock.plant_time": "plant time is this controller's monotonic clock",
+_INTEGERS = frozenset(NUMERIC - {ua.VariantType.Float, ua.VariantType.Double})
+_TEXTS = frozenset({ua.VariantType.String, ua.VariantType.LocalizedText})
+SELECTING: dict[type, tuple[frozenset[ua.VariantType], str]] = {
+    bool: (frozenset({ua.VariantType.Boolean}), "true or false"),
+    int: (_INTEGERS, "a whole number"),
+    str: (_TEXTS, "a text"),
 }
-"""What a DCS without this part means, said to the person who runs the check."""
-
-ABSENT_MV = {
-    "track": "AUTO starts from Actual",
-    "mode": "whether the MV follows is taken for granted",
-    "lo_lim": "the low limit is that of tags.toml",
-    "hi_lim": "the high limit is that of tags.toml",
-}
+"""Type of a choice in tags.toml -> types of a node that shows such, in words."""
 
 
 def compare_tag(
-    key: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+    key: str,
+    facts: NodeFacts,
+    scaled: Scaled | None,
+    *,
+    written: bool,
+    choices: Sequence[Choice] = (0,),
 ) -> Iterator[Finding]:
-    """Everything about one variable; `scaled`: the table of tags.toml that gives its unit."""
+    """Everything about one variable.
+
+    scaled: the table of tags.toml that gives its unit.  choices: of a selector or a mode, what
+    tags.toml takes it to show.
+    """
     name = key.rsplit(".", 1)[-1]
     problems = list(_problems(key, name, facts, scaled, written=written))
+    if name == "mode" and not problems:
+        problems = list(_selection(key, facts, choices))
     yield from problems
     if not problems:
         yield Finding(key=key, verdict=Verdict.FITS, found=_summary(facts))
@@ -109,19 +113,38 @@ def _type(key: str, name: str, facts: NodeFacts) -> Iterator[Finding]:
         wanted, right = "a number", facts.numeric
     elif name in FLAGS:
         wanted, right = "a Boolean", facts.kind is ua.VariantType.Boolean
-    elif name in INTEGERS:
-        integral = facts.numeric and facts.kind not in {
-            ua.VariantType.Float,
-            ua.VariantType.Double,
-        }
-        wanted, right = "a whole number", integral
+    elif name == "mode":
+        wanted = "a whole number, a text or a Boolean"
+        right = any(facts.kind in kinds for kinds, _ in SELECTING.values())
     elif name in TEXTS:
-        texts = {ua.VariantType.String, ua.VariantType.LocalizedText}
-        wanted, right = "a text", facts.kind in texts
+        wanted, right = "a text", facts.kind in _TEXTS
+    elif key in CLOCKS and facts.kind is ua.VariantType.DateTime:
+        wanted, right = "a number or a time", True
     else:
         wanted, right = "a number", facts.numeric or facts.kind is ua.VariantType.Boolean
     if not right:
         yield _plant(key, f"type {facts.kind_name}", f"name a node that holds {wanted}")
+
+
+def _selection(key: str, facts: NodeFacts, choices: Sequence[Choice]) -> Iterator[Finding]:
+    """A selector that can show what tags.toml waits for, and shows something known now."""
+    where = "handshake.mode_values" if key == SELECTOR else key.removesuffix("mode") + "remote"
+    kinds, words = SELECTING[type(choices[0])]
+    shows = None if facts.value is None else measurement(key, facts.value, 0.0).value
+    if facts.kind not in kinds:
+        yield Finding(
+            key=where,
+            verdict=Verdict.CONFIGURATION,
+            found=f"{shown(choices)}: the node of {key} is a {facts.kind_name}, not {words}",
+            action="write what the node shows, in its type",
+        )
+    elif key == SELECTOR and not (shows is None or among(shows, choices)):
+        yield Finding(
+            key=where,
+            verdict=Verdict.CONFIGURATION,
+            found=f"the node shows {shows!r}, tags.toml knows {shown(choices)}",
+            action="correct the values, or add what it shows to one of them",
+        )
 
 
 def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
@@ -192,23 +215,6 @@ def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
             key=key, verdict=Verdict.NOTE, found=f"present value {value}",
             action="AUTO waits until it is a number",
         )  # fmt: skip
-
-
-def absent_parts(tags: Tags) -> Iterator[Finding]:
-    """What this DCS does not have according to tags.toml, and what follows."""
-    given = {key for key, _ in tags.texts()}
-    for key, consequence in ABSENT.items():
-        if key not in given:
-            yield Finding(key=key, verdict=Verdict.NOTE, found="absent", action=consequence)
-    for name in tags.mv:
-        for part, consequence in ABSENT_MV.items():
-            if f"mv.{name}.{part}" not in given:
-                yield Finding(
-                    key=f"mv.{name}.{part}",
-                    verdict=Verdict.NOTE,
-                    found="absent",
-                    action=consequence,
-                )
 
 
 def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ with the manifest of a bundle.  Logical tag keys are the file's own dotted keys:
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,9 +19,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from controller.configuration.choices import Choices
+from controller.configuration.handshake import NO_REFERENCES, HandshakeTags, ModeValues
 from controller.configuration.references import (
     FORMS,
     MethodRef,
@@ -61,7 +62,7 @@ Name = Annotated[str, AfterValidator(_named)]
 class Section(BaseModel):
     """A frozen table that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Scaled(Section):
@@ -143,7 +144,7 @@ class MvTag(Scaled):
     """A manipulated variable.  max_move: largest move a scan, in `unit`.
 
     The limits, track and output nodes are in `unit`; max_move_node overrides max_move downwards.
-    remote: the values of the node `mode` that mean "follows the controller".
+    remote: the value or values of the node `mode` that mean "follows the controller".
     """
 
     max_move: Positive
@@ -154,7 +155,7 @@ class MvTag(Scaled):
     hi_lim: str | None = None
     max_move_node: str | None = None
     mode: str | None = None
-    remote: tuple[int, ...] = (2,)
+    remote: Choices = (2,)
     permit: str | None = None
     init: str | None = None
     windup_lo: str | None = None
@@ -162,39 +163,8 @@ class MvTag(Scaled):
     status: str | None = None
 
 
-class ModeValues(Section):
-    """The selector's integer for each mode."""
-
-    manual: int = 0
-    shadow: int = 1
-    auto: int = 2
-
-    @model_validator(mode="after")
-    def _different(self) -> Self:
-        if len({self.manual, self.shadow, self.auto}) != 3:
-            raise ValueError("three different numbers for manual, shadow and auto")
-        return self
-
-
-class HandshakeTags(Section):
-    """The parts of the hand-shake that this DCS has; what is absent is done without."""
-
-    heartbeat_in: str | None = None
-    heartbeat_out: str | None = None
-    heartbeat_timeout: str | None = None
-    mode: str | None = None
-    mode_values: ModeValues = ModeValues()
-    request: str | None = None
-    permit: str | None = None
-    active: str | None = None
-    shed_reason: str | None = None
-    take_lease: str | None = None
-    release_lease: str | None = None
-    shed: str | None = None
-
-
 class ClockTags(Section):
-    """Plant time [s] and its speed; absent = the controller's monotonic clock."""
+    """Plant time, a number [s] or a DateTime, and its speed; absent = the monotonic clock."""
 
     plant_time: str | None = None
     speed: str | None = None
@@ -232,7 +202,7 @@ class Tags(Section):
                         yield f"{group}.{name}.{key}", text
         for section in ("handshake", "clock", "diagnostics"):
             for key, text in getattr(self, section):
-                if isinstance(text, str):
+                if isinstance(text, str) and key not in NO_REFERENCES:
                     yield f"{section}.{key}", text
         for name, text in self.diagnostics.advisory.items():
             yield f"diagnostics.advisory.{name}", text

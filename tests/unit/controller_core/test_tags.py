@@ -14,6 +14,7 @@ from controller.errors import ConfigError
 from controller.testing import PlainManifest, PlainVariable, plain_binding
 
 SHIPPED = default_config_dir() / "tags.toml"
+EXAMPLE = default_config_dir() / "examples" / "foreign_tags.toml"
 CSTR = PlainManifest(
     cvs=(
         PlainVariable(name="PolymerConc", unit="kg/m3"),
@@ -143,12 +144,50 @@ WRONG = [
      "letters, digits", ""),
     (('take_lease = "plant:/APC#plant:/APC/TakeLease"', 'take_lease = "plant:/APC/TakeLease"'),
      "handshake.take_lease", "TakeLease", "object reference", "correct the reference"),
-    (("auto = 2 }", "auto = 1 }"), "handshake.mode_values", "1", "three different", ""),
-    (("remote = [2] ", 'remote = ["RCAS"] '), "mv.InitiatorFeed.remote[0]", "RCAS", "integer", ""),
+    (("auto = 2 }", "auto = 1 }"), "handshake.mode_values", "1", "different values", ""),
+    (("auto = 2 }", "auto = true }"), "handshake.mode_values", "True", "all numbers, all texts",
+     ""),
+    ((", auto = 2 }", " }"), "handshake.mode_values.auto", "nothing", "required", "add the key"),
+    (("auto = 2 }", "auto = 2.5 }"), "handshake.mode_values.auto", "2.5", "a whole number", ""),
+    (("auto = 2 }", "auto = 2 }\nmode_on_shed = 2"), "handshake.mode_on_shed", "2",
+     "a value of mode_values.manual: 0", ""),
+    (("[clock]", 'without = ["permit"]\n[clock]'), "handshake.without", "permit", "have no tag",
+     ""),
+    (("remote = [2] ", "remote = [2.5] "), "mv.InitiatorFeed.remote", "[2.5]", "a whole number",
+     ""),
+    (("remote = [2] ", 'remote = [2, "RCAS"] '), "mv.InitiatorFeed.remote", "RCAS", "of one type",
+     ""),
     (('InitiatorFeed = "plant:/APC', 'Feed = "plant:/APC'), "diagnostics.advisory.Feed", "Feed",
      "InitiatorFeed", "correct the name"),
     (("[clock]", '[namespaces]\nx = "y"\n[clock]'), "", "namespaces", "TOML", "only once"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "bound"),
+    [
+        ('manual = "MAN", shadow = "ADV", auto = "REM"',
+         {"MAN": "manual", "ADV": "shadow", "REM": "auto"}),
+        ("manual = false, auto = true", {False: "manual", True: "auto"}),
+        ("manual = [0, 1], auto = [3, 4]", {0: "manual", 1: "manual", 3: "auto", 4: "auto"}),
+    ],
+)  # fmt: skip
+def test_a_selector_shows_texts_switches_or_several_values(tmp_path, values, bound):
+    path = changed(tmp_path, ("manual = 0, shadow = 1, auto = 2", values))
+    binding = bind(load_tags(path), CSTR, file=path)
+    assert binding.mode_values == bound
+    assert {type(value) for value in binding.mode_values} == {type(value) for value in bound}
+
+
+def test_the_example_of_a_foreign_dcs_binds():
+    binding = bind(load_tags(EXAMPLE), CSTR, file=EXAMPLE)
+    assert [(mv.low, mv.high, mv.max_move) for mv in binding.mvs] == [
+        (0.0, 2.5, 0.5),
+        (300.0, 350.0, 10.0),
+    ]
+    assert binding.dvs[0].pv.high == pytest.approx(700.0)
+    assert binding.mode_on_shed == "LOCAL"
+    assert sorted(binding.handshake) == ["heartbeat_out", "mode"]
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[f"{case[1]}={case[2]}" for case in WRONG])

@@ -5,7 +5,8 @@ import math
 import pytest
 from asyncua import ua
 
-from controller.commissioning.comparison import Verdict, absent_parts, compare_methods, compare_tag
+from controller.commissioning.comparison import Verdict, compare_methods, compare_tag
+from controller.commissioning.stand_ins import stand_ins
 from controller.configuration.settings import default_config_dir
 from controller.configuration.tags import CvTag, MvTag, load_tags
 from controller.opcua.survey import NodeFacts
@@ -96,7 +97,11 @@ def test_percent_on_both_sides_fits_and_raw_is_not_judged():
         ("handshake.heartbeat_in", ua.VariantType.UInt16, True),
         ("handshake.heartbeat_in", ua.VariantType.Boolean, True),
         ("handshake.heartbeat_in", ua.VariantType.String, False),
+        ("handshake.heartbeat_out", ua.VariantType.DateTime, True),
+        ("handshake.heartbeat_in", ua.VariantType.DateTime, False),
         ("clock.plant_time", ua.VariantType.Double, True),
+        ("clock.plant_time", ua.VariantType.DateTime, True),
+        ("clock.speed", ua.VariantType.DateTime, False),
     ],
 )
 def test_types_of_the_hand_shake(key, kind, fits):
@@ -128,7 +133,39 @@ def test_methods_that_may_not_be_called_are_the_plants_matter():
 
 def test_the_shipped_tags_lack_nothing_and_a_bare_server_is_told_what_that_means():
     shipped = load_tags(default_config_dir() / "tags.toml")
-    assert list(absent_parts(shipped)) == []
+    assert list(stand_ins(shipped)) == []
     bare = shipped.model_copy(update={"handshake": type(shipped.handshake)()})
-    keys = {item.key for item in absent_parts(bare)}
-    assert {"handshake.heartbeat_in", "handshake.mode", "handshake.take_lease"} <= keys
+    said = {item.key: item.action for item in stand_ins(bare)}
+    assert {"handshake.heartbeat_in", "handshake.mode", "handshake.take_lease"} <= set(said)
+    assert all(action.startswith("not stated") for action in said.values())
+    assert "the last target stands" in said["handshake.shed"]
+
+
+def test_what_stands_in_follows_from_what_there_is():
+    example = load_tags(default_config_dir() / "examples" / "foreign_tags.toml")
+    said = {item.key: item.action for item in stand_ins(example)}
+    assert said["handshake.shed"] == 'a shed writes "LOCAL" to the selector'
+    assert 'while its selector shows "REMOTE"' in said["handshake.request"]
+    assert not any("not stated" in action for action in said.values())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("handshake.mode", "String", "MAN", ("MAN", "REM"), Verdict.FITS, "String"),
+        ("handshake.mode", "Boolean", False, (False, True), Verdict.FITS, "Boolean"),
+        ("handshake.mode", "String", "MAN", ("MANU", "REM"), Verdict.CONFIGURATION, "shows 'MAN'"),
+        ("handshake.mode", "Int32", 0, ("MAN", "REM"), Verdict.CONFIGURATION, "not a text"),
+        ("handshake.mode", "Boolean", True, (0, 1), Verdict.CONFIGURATION, "not a whole number"),
+        ("handshake.mode", "Double", 0.0, (0, 1), Verdict.PLANT, "Double"),
+        ("mv.InitiatorFeed.mode", "String", "MAN", ("EXT",), Verdict.FITS, "String"),
+        ("mv.InitiatorFeed.mode", "String", "MAN", (2,), Verdict.CONFIGURATION, "not a whole"),
+    ],
+)
+def test_a_selector_shows_what_tags_toml_waits_for(case):
+    key, kind, shows, choices, verdict, words = case
+    node = ua.VariantType[kind]
+    facts = NodeFacts(**{**GOOD, "kind": node, "value": ua.DataValue(ua.Variant(shows, node))})
+    (found,) = compare_tag(key, facts, None, written=False, choices=choices)
+    assert found.verdict is verdict
+    assert words in found.found

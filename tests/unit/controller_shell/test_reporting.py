@@ -48,7 +48,7 @@ AUTO = ModeState(mode=Mode.AUTO, acknowledged=True)
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, **binding) -> None:
         self.metrics = Metrics(
             Labelling(
                 cvs=[("CV0", "kg/m3"), ("CV1", "kg/m3")],
@@ -68,7 +68,7 @@ class Rig:
         self.records: list = []
         self.reporter = Reporter(
             metrics=self.metrics,
-            binding=plain_binding(2, 2, 1),
+            binding=replace(plain_binding(2, 2, 1), **binding),
             spans=[100.0, 100.0],
             record=self.keep,
         )
@@ -236,6 +236,17 @@ def test_acts_of_the_operator_are_journaled(rig):
         "setpoint": ([50.0, 50.0], [50.0, 55.0]),
         "high_limit": ([100.0, 100.0], [100.0, 70.0]),
     }
+
+
+def test_a_selector_that_a_shed_put_back_is_no_act_of_the_operator():
+    rig, first = Rig(mode_on_shed=0), plain_readings()
+    back = replace(first, handshake=replace(first.handshake, operator=OperatorMode.MANUAL))
+    rig.reporter.scan(report(readings=first))
+    rig.reporter.scan(report(readings=back, after=ModeState(mode=Mode.SHED)))
+    assert rig.events("operator") == []
+    assert [event["after"] for event in rig.events("selector")] == ["manual"]
+    rig.reporter.scan(report(readings=first, after=ModeState(mode=Mode.SHED)))
+    assert [event["after"] for event in rig.events("operator")] == ["auto"]
 
 
 def test_a_lost_value_is_no_act_of_the_operator(rig):
