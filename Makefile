@@ -55,7 +55,7 @@ $(NODE_OPCUA): tests/interop/package.json tests/interop/package-lock.json
 	@npm ci --prefix tests/interop --no-audit --no-fund
 	@touch $@
 
-$(PYTHON_OPCUA): tests/interop/python_opcua/requirements.txt
+$(PYTHON_OPCUA): tests/interop/clients/python_opcua/requirements.txt
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@

@@ -14,7 +14,7 @@ from plant_sim.unit.tag_table import TAGS
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HERE = Path(__file__).parent
-PYTHON = HERE.parent / ".python-opcua" / "bin" / "python"
+PYTHON = HERE.parents[1] / ".python-opcua" / "bin" / "python"
 URI = "urn:test:interop:python-opcua"
 SETPOINT = "R101/SP/Temperature"
 SUBSCRIBED_S = 1.5

@@ -12,9 +12,8 @@ from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import FOLDERS, TAGS
 from plant_sim.unit.tags import NAMESPACE
 from tests.integration.controller.soft_plant.conftest import Plant
-from tests.interop.capture import Capture
+from tests.interop.clients.capture import Capture
 
-HERE = Path(__file__).parent
 INDEX = 2
 """Of the plant's namespace; `test_the_namespace_has_this_index` holds it to that."""
 NODES = {

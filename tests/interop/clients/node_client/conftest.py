@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 HERE = Path(__file__).parent
+MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", HERE.parents[1] / "node_modules"))
 ANSWER_S = 60.0
 LINES = ("None", "Basic256Sha256", "Aes256_Sha256_RsaPss")
 URI = "urn:test:interop:node"
@@ -20,7 +22,7 @@ class RefusedError(Exception):
 
 
 class NodeClient:
-    """One process of client.mjs."""
+    """One process of client.js."""
 
     def __init__(self, log):
         self._log = log
@@ -30,15 +32,16 @@ class NodeClient:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 "node",
-                str(HERE / "client.mjs"),
+                str(HERE / "client.js"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                env={**os.environ, "NODE_PATH": str(MODULES)},
                 limit=2**20,
             )
 
     async def do(self, act, **given):
-        """Ask for one act of client.mjs; raises RefusedError with what node-opcua said."""
+        """Ask for one act of client.js; raises RefusedError with what node-opcua said."""
         request = json.dumps({"do": act, **given})
         self._process.stdin.write(request.encode() + b"\n")
         async with asyncio.timeout(ANSWER_S):
@@ -85,8 +88,8 @@ def node_opcua():
     """Skips where node-opcua is not installed."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed; on Debian: apt-get install nodejs npm")
-    if not (HERE.parent / "node_modules" / "node-opcua").is_dir():
-        pytest.skip("node-opcua is not installed; run: make interop-deps")
+    if not (MODULES / "node-opcua").is_dir():
+        pytest.skip(f"no node-opcua in {MODULES}; run: make interop-deps")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

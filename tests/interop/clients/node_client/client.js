@@ -1,10 +1,10 @@
 // A node-opcua client that does what it is told: one JSON request a line on stdin,
 // {"do": ACT, ...}, one JSON answer a line on stdout, {"ok": result} or {"error": text}.
 
-import { readFileSync } from "node:fs";
-import readline from "node:readline";
+const { readFileSync } = require("node:fs");
+const readline = require("node:readline");
 
-import opcua from "node-opcua";
+const opcua = require("node-opcua");
 
 const { AttributeIds, DataType, OPCUACertificateManager, OPCUAClient, TimestampsToReturn } = opcua;
 const CLOSING_MS = 3000;
@@ -144,16 +144,22 @@ async function disconnect() {
 
 const ACTS = { connect, browse, read, write, call, subscribe, changes, listen, events, history, disconnect };
 
-console.log = console.error; // stdout is for answers; the library writes its warnings to the log
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  let answer;
+async function answer(line) {
   try {
-    answer = { ok: await ACTS[request.do](request) };
+    const request = JSON.parse(line);
+    return { ok: await ACTS[request.do](request) };
   } catch (error) {
-    answer = { error: String(error?.message ?? error) };
+    return { error: String(error?.message ?? error) };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
-await disconnect();
-process.exit(0);
+
+async function main() {
+  console.log = console.error; // stdout is for answers; the library writes its warnings to the log
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
+  }
+  await disconnect();
+  process.exit(0);
+}
+
+main();
