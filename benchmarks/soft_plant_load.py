@@ -153,9 +153,9 @@ async def drops(plant: SoftPlant, count: int) -> list[Row]:
     taken_s = time.monotonic() - begun_s
     await asyncio.sleep(FREE_AFTER_S)
     left = sum([await left_behind(plant, user) for user in users])
-    size = f"{count} abrupt ends"
+    size, after = f"{count} abrupt ends", f"{FREE_AFTER_S:g} s"
     return [
-        Row(name=f"subscriptions left after {FREE_AFTER_S:g} s", size=size, value=left, unit="", goal=0),
+        Row(name=f"subscriptions left after {after}", size=size, value=left, unit="", goal=0),
         Row(name="refused for want of room meanwhile", size=size, value=refusals, unit="attempts"),
         Row(name="time taken", size=size, value=taken_s, unit="s"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A client of the soft plant that subscribes, counts what comes, and ends in order or not at all."""
+"""A client of the soft plant that subscribes, counts what comes, and ends in order or not."""
 
 from __future__ import annotations
 

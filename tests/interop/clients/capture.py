@@ -19,8 +19,8 @@ _POLICY_AT = 12
 CLEAR_BYTES = 80
 """Of an OPN chunk, in which the URI of the policy stands."""
 _FOUR_BYTE_ID = 1
-_NAMES = {number: name for number, name in ua.ObjectIdNames.items() if name.endswith("_DefaultBinary")}
 _ENDING = "_Encoding_DefaultBinary"
+_NAMES = {number: name for number, name in ua.ObjectIdNames.items() if name.endswith(_ENDING)}
 
 
 class Capture:

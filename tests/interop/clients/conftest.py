@@ -1,4 +1,4 @@
-"""The soft plant, in clear and encrypted, for foreign clients, and a text of what they say to it."""
+"""The soft plant, in clear and encrypted, for foreign clients, and what they say to it as text."""
 
 import contextlib
 import re
@@ -10,12 +10,11 @@ import pytest_asyncio
 from controller.opcua.pki import Folder, wish
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import FOLDERS, TAGS
-from plant_sim.unit.tags import NAMESPACE
 from tests.integration.controller.soft_plant.conftest import Plant
 from tests.interop.clients.capture import Capture
 
 INDEX = 2
-"""Of the plant's namespace; `test_the_namespace_has_this_index` holds it to that."""
+"""Of the plant's namespace."""
 NODES = {
     path: f"ns={INDEX};i={number}"
     for path, number in (
@@ -113,13 +112,3 @@ def services(file):
 def services_in():
     return services
 
-
-async def namespace_index(plant):
-    async with plant.login("observer") as observer:
-        return await observer._client.get_namespace_index(NAMESPACE)
-
-
-@pytest.fixture(scope="session")
-def index_of():
-    """Index of the plant's namespace at a running plant."""
-    return namespace_index

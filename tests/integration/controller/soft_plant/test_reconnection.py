@@ -245,7 +245,8 @@ async def test_a_subscription_that_the_plant_drops_is_made_anew(inside):
         await operator.auto()
         session = apc_session(core)
         service = core.subscription_service
-        own = [n for n, one in service.subscriptions.items() if one.session_id == session.session_id]
+        held = service.subscriptions.items()
+        own = [number for number, one in held if one.session_id == session.session_id]
         assert own
         await service.delete_subscriptions(own)
         await assert_healed_without_auto(controller, operator)

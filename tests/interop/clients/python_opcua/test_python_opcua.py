@@ -76,7 +76,8 @@ def line(request):
     plant = request.getfixturevalue("encrypting")
     own = request.getfixturevalue("make_identity")(URI).folder
     server = plant.pki / "own" / "certificate.der"
-    return request.param, plant, f"{request.param},SignAndEncrypt,{own.certificate},{own.key},{server}"
+    security = f"{request.param},SignAndEncrypt,{own.certificate},{own.key},{server}"
+    return request.param, plant, security
 
 
 async def test_a_session(ask, job, captured, services_in, line):
