@@ -111,4 +111,3 @@ def services(file):
 @pytest.fixture(scope="session")
 def services_in():
     return services
-

@@ -10,6 +10,7 @@ import socket
 import pytest
 import pytest_asyncio
 
+from controller.configuration.settings import load_settings
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import load_security
 from plant_sim.opcua.area import PlantArea
@@ -161,15 +162,13 @@ async def trusting(plant_class, make_controller, tmp_path):
     await plant.stop()
 
 
-def security_of(folder, controller):
-    from controller.configuration.settings import load_settings
-
+def security_of(controller):
     return load_security(load_settings(controller.config, {}).security)
 
 
 async def test_a_plant_with_a_new_certificate_is_used_once_it_is_trusted(trusting):
     plant, theirs, ours, controller = trusting
-    async with plant.login("operator", security_of(ours, controller)) as operator:
+    async with plant.login("operator", security_of(controller)) as operator:
         await operator.auto()
     await plant.stop()
     renewed = theirs.renew(days=5, given=(), new_key=True)
@@ -178,7 +177,7 @@ async def test_a_plant_with_a_new_certificate_is_used_once_it_is_trusted(trustin
     assert (await controller.metrics())[CONNECTED] == 0.0
     assert await controller.mode() == "SHED"
     ours.trust(renewed)
-    async with plant.login("operator", security_of(ours, controller)) as operator:
+    async with plant.login("operator", security_of(controller)) as operator:
         await assert_healed_without_auto(controller, operator)
 
 
@@ -191,7 +190,7 @@ async def test_a_controller_with_a_new_certificate_is_used_once_it_is_trusted(tr
     assert "refuses our certificate" in " ".join(controller.process.text().split())
     theirs.trust(renewed)
     await controller.start()
-    async with plant.login("operator", security_of(ours, controller)) as operator:
+    async with plant.login("operator", security_of(controller)) as operator:
         await asyncio.sleep(0.5)
         assert await operator.get("APC/Active") is False
         await operator.auto()
@@ -252,6 +251,4 @@ async def test_a_subscription_that_the_plant_drops_is_made_anew(inside):
         await assert_healed_without_auto(controller, operator)
         anew = apc_session(core)
         assert anew is not session
-        assert any(
-            one.session_id == anew.session_id for one in service.subscriptions.values()
-        )
+        assert any(one.session_id == anew.session_id for one in service.subscriptions.values())

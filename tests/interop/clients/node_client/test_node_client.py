@@ -128,7 +128,7 @@ async def test_output_arguments_reach_the_lease_holder(start_node, plant, nodes)
 )
 async def test_a_wrong_login_is_refused(start_node, plant, refused, user, password):
     client = await start_node()
-    with pytest.raises(refused, match="BadUserAccessDenied|BadIdentityToken"):
+    with pytest.raises(refused, match=r"BadUserAccessDenied|BadIdentityToken"):
         await client.login(plant, user, password=password)
 
 
@@ -206,7 +206,7 @@ async def test_an_alarm_arrives_as_an_event(start_node, plant, nodes, emitter):
         await inject("bad_quality", 86400.0)
         try:
             async with asyncio.timeout(10.0):
-                while not (seen := await client.do("events")):
+                while not (seen := await client.do("events")):  # noqa: ASYNC110 - another process's
                     await asyncio.sleep(0.05)
         finally:
             await inject("clear", 0.0)
