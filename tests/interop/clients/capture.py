@@ -72,7 +72,7 @@ class Capture:
             for end in (writer, to_server):
                 if end is not None:
                     end.close()
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError, asyncio.CancelledError):
                         await end.wait_closed()
 
     async def _pass_on(self, reader, writer, number, way):

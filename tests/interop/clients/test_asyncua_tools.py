@@ -105,6 +105,6 @@ async def test_uasubscribe_follows_the_heartbeat(line):
             while len(beats) < 3:
                 text = (await process.stdout.readline()).decode()
                 assert text, beats
-                beats += [int(number) for number in re.findall(r"value=(\d+)", text)]
+                beats += [int(number) for number in re.findall(r"\bvalue=(\d+), data", text)]
         assert beats == sorted(beats)
         process.send_signal(signal.SIGINT)

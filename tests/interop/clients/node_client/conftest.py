@@ -75,6 +75,8 @@ class NodeClient:
         return seen
 
     async def stop(self):
+        if self._process.returncode is None:
+            await self.do("disconnect")
         self._process.stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), 10.0)
