@@ -7,13 +7,15 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
-NODE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/trimtab/foreign_plant
+
+NODE_OPCUA   := tests/interop/node_modules/.installed
+PYTHON_OPCUA := tests/interop/.python-opcua/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type contracts wheel bench train foreign-plant clean
+.PHONY: help demo test interop-deps lint type contracts wheel bench train clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
@@ -25,6 +27,8 @@ ifeq ($(TEST),)
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif
+
+interop-deps: $(NODE_OPCUA) $(PYTHON_OPCUA) ## foreign OPC UA peers for tests/interop (needs node and npm); without them those tests skip
 
 lint: $(DEV) ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -47,10 +51,14 @@ bench: $(DEV) ## measure, print a table and write bench.json (BENCH="--only scal
 train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
 	@$(BIN)/trimtab-models train $(TRAIN)
 
-foreign-plant: ## install node-opcua for tests/interop into a cache folder (needs Node.js and npm)
-	@mkdir -p $(NODE)
-	@cp tests/interop/foreign_plant/package.json tests/interop/foreign_plant/package-lock.json $(NODE)/
-	@npm ci --prefix $(NODE) --no-audit --no-fund --loglevel error
+$(NODE_OPCUA): tests/interop/package.json tests/interop/package-lock.json
+	@npm ci --prefix tests/interop --no-audit --no-fund
+	@touch $@
+
+$(PYTHON_OPCUA): tests/interop/clients/python_opcua/requirements.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
 
 clean: ## remove what the tools leave behind; .venv and runs stay
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

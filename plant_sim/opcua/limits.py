@@ -23,7 +23,8 @@ UNREAD_BYTES = 4 * 1024 * 1024
 """Of one connection, sent and not yet read by the client."""
 
 SHORTEST_PUBLISHING_MS = 10.0
-MAX_SESSION_TIMEOUT_MS = 30_000.0
+MAX_SESSION_TIMEOUT_MS = 20_000.0
+"""A client that vanished keeps its session and subscriptions for so long, to come back to them."""
 MAX_LIFETIME_COUNT = 300
 MAX_KEEP_ALIVE_COUNT = 100
 MAX_SUBSCRIPTIONS = 200

@@ -145,7 +145,12 @@ class PlantServer:
         self.endpoint = self._announce(host)
 
     async def stop(self) -> None:
-        """Close every session, close the port."""
+        """Close the port, then every session and connection.
+
+        In this order: a controller whose session ends is back at once, and its new connection would
+        keep the server from ending.
+        """
+        self._server.stop_listening()
         await self._core.close_sessions()
         await self._stop_server_clock()
         await self._server.stop()

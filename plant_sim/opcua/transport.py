@@ -173,6 +173,11 @@ class _Protocol(OPCUAProtocol):
 
 
 class _Binary(BinaryServer):
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are there stay."""
+        if self._server is not None:
+            self._server.close()
+
     def _make_protocol(self) -> OPCUAProtocol:
         return _Protocol(
             self.iserver, self._policies, self.clients, self.closing_tasks, self.limits
@@ -197,7 +202,7 @@ class _Admitting:
 class PlantUaServer(Server):
     """asyncua's server on this transport."""
 
-    bserver: BinaryServer | None
+    bserver: _Binary | None
 
     def __init__(
         self, *, iserver: Any, name: str, admit: Callable[[bytes | None], None] | None
@@ -230,3 +235,8 @@ class PlantUaServer(Server):
             self.bserver = None
             await self.iserver.stop()
             raise
+
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are there stay."""
+        if self.bserver is not None:
+            self.bserver.stop_listening()

@@ -22,8 +22,7 @@ from controller.configuration.settings import default_config_dir
 from controller.journal.reader import Reader
 
 SOURCES = Path(__file__).with_name("foreign_plant")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", CACHE / "trimtab/foreign_plant/node_modules"))
+MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", Path(__file__).parent / "node_modules"))
 TAGS = default_config_dir() / "examples" / "foreign_tags.toml"
 URI = "urn:othermake:RK1:leitsystem"
 START_S = 40.0
@@ -239,9 +238,9 @@ def capture(plant: ForeignPlant, controller: Controller) -> str:
 def node_opcua() -> None:
     """Skip where node-opcua is not installed."""
     if shutil.which("node") is None:
-        pytest.skip("no node: install Debian's nodejs and npm, then `make foreign-plant`")
+        pytest.skip("no node: install Debian's nodejs and npm, then `make interop-deps`")
     if not (MODULES / "node-opcua").is_dir():
-        pytest.skip(f"no node-opcua in {MODULES}: run `make foreign-plant`")
+        pytest.skip(f"no node-opcua in {MODULES}: run `make interop-deps`")
 
 
 @pytest.fixture(scope="session")
