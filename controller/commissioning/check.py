@@ -20,6 +20,7 @@ from controller.commissioning.comparison import (
     compare_methods,
     compare_tag,
 )
+from controller.commissioning.scales import Scale
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
 from controller.opcua.connection import FAULTS
@@ -96,7 +97,7 @@ async def _compare(prepared: Prepared) -> list[Finding]:
         server = await prepared.endpoint.connect(client)
         return [*_certificates(prepared, server), *await _findings(client, prepared)]
     except (*FAULTS, ServerRefusedError) as error:
-        raise PlantRefusedError(explain_error(error, prepared)) from None
+        raise PlantRefusedError(explain_error(error, prepared.endpoint, prepared.tags_file)) from None
     finally:
         try:
             await client.disconnect()
@@ -141,23 +142,51 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
             key=missing.key,
             verdict=Verdict.PLANT,
             found=f"{missing.reference}: {missing.detail}",
-            action="correct the reference in tags.toml",
+            action="correct the reference in tags.toml; `trimtab tags browse` lists the nodes",
         )
         for missing in book.missing
     ]
     for key, fact in facts.items():
-        scaled = _scaled(tags, key)
-        findings += compare_tag(key, fact, scaled, written=key in wanted.written)
+        findings += compare_tag(
+            key,
+            fact,
+            _scale(prepared, key),
+            written=key in wanted.written,
+            numbers=_numbers(tags, key),
+        )
     findings += compare_methods(await _executable(client, book))
     findings += [_period(prepared, facts), *_heartbeat(prepared, facts)]
     return [*findings, *absent_parts(tags)]
 
 
-def _scaled(tags: Tags, key: str) -> Scaled | None:
-    """The table of tags.toml that gives a tag its unit and range."""
+def _scale(prepared: Prepared, key: str) -> Scale | None:
+    """How the values of a tag are read; None for a tag without a unit."""
     group, name, *_ = key.split(".")
+    tags, binding = prepared.tags, prepared.binding
     tables: Mapping[str, Mapping[str, Scaled]] = {"cv": tags.cv, "mv": tags.mv, "dv": tags.dv}
-    return tables[group].get(name) if group in tables else None
+    manifest = prepared.runtime.manifest
+    variables = {"cv": manifest.cvs, "mv": manifest.mvs, "dv": manifest.dvs}
+    if group not in tables:
+        return None
+    ways = {f"cv.{cv.name}": cv.pv.conversion for cv in binding.cvs}
+    ways |= {f"mv.{mv.name}": mv.conversion for mv in binding.mvs}
+    ways |= {f"dv.{dv.name}": dv.pv.conversion for dv in binding.dvs}
+    return Scale(
+        table=tables[group][name],
+        variable=next(item for item in variables[group] if item.name == name),
+        conversion=ways[f"{group}.{name}"],
+    )
+
+
+def _numbers(tags: Tags, key: str) -> Mapping[int, str]:
+    """What tags.toml makes of the numbers of an enumeration."""
+    if key == "handshake.mode":
+        values = tags.handshake.mode_values
+        return {values.manual: "manual", values.shadow: "shadow", values.auto: "auto"}
+    group, name, *rest = key.split(".")
+    if group == "mv" and rest == ["mode"]:
+        return dict.fromkeys(tags.mv[name].remote, "remote")
+    return {}
 
 
 async def _executable(client: Client, book: AddressBook) -> dict[str, bool | None]:
@@ -223,4 +252,13 @@ def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
         f"{counts[Verdict.CONFIGURATION]} to correct in the configuration, "
         f"{counts[Verdict.PLANT]} at the plant",
         highlight=False,
+    )
+    wrong = counts[Verdict.CONFIGURATION] + counts[Verdict.PLANT]
+    console.print(
+        "correct what is WRONG HERE in tags.toml and the settings, have the plant correct what is "
+        "WRONG THERE, and check again"
+        if wrong
+        else f"next: trimtab shadow --config {file}",
+        highlight=False,
+        markup=False,
     )
