@@ -97,7 +97,8 @@ async def _compare(prepared: Prepared) -> list[Finding]:
         server = await prepared.endpoint.connect(client)
         return [*_certificates(prepared, server), *await _findings(client, prepared)]
     except (*FAULTS, ServerRefusedError) as error:
-        raise PlantRefusedError(explain_error(error, prepared.endpoint, prepared.tags_file)) from None
+        reason = explain_error(error, prepared.endpoint, prepared.tags_file)
+        raise PlantRefusedError(reason) from None
     finally:
         try:
             await client.disconnect()

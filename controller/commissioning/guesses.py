@@ -297,8 +297,8 @@ def _note(found: Sequence[Found], place: int | None) -> str:
     facts = found[place].facts
     stated = "" if facts.range is None else f"{facts.range[0]:g}..{facts.range[1]:g}"
     held = number(facts)
-    words = (facts.kind_name, facts.unit_text, stated, "" if held is None else f"now {held:.6g}")
-    return " ".join(word for word in words if word)
+    parts = (facts.kind_name, facts.unit_text, stated, "" if held is None else f"now {held:.6g}")
+    return " ".join(part for part in parts if part)
 
 
 def _remark(variable: Variable, *places: int | None) -> str:

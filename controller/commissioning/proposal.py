@@ -135,9 +135,7 @@ def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
 def _stand_ins(guesses: Sequence[Guess], mvs: Sequence[str]) -> Iterator[str]:
     """What was not found of the hand-shake, and what is done without it."""
     given = [
-        f"{table.name}.{key}"
-        for table in guesses
-        for key, *_ in (*table.nodes, *table.methods)
+        f"{table.name}.{key}" for table in guesses for key, *_ in (*table.nodes, *table.methods)
     ]
     missing = list(stand_ins(given, mvs))
     if missing:

@@ -123,7 +123,7 @@ WRONG = [
     (('unit = "kg/m3"', 'unit = "raw"\nscale = -2.0'), "cv.PolymerConc.scale", "-2.0",
      "greater than 0", "correct"),
     (('unit = "kg/m3"', 'unit = "kg/m3"\ncounts = [0, 4095]'), "cv.PolymerConc.counts",
-     "[0.0, 4095.0]", 'unless unit = "raw"', ""),
+     "[0, 4095]", 'unless unit = "raw"', ""),
     (('unit = "kg/m3"', 'unit = "raw"\ncounts = [0, 4095]'), "cv.PolymerConc.span", "nothing",
      "counts[0]", "correct"),
     (('unit = "kg/m3"', 'unit = "raw"\ncounts = [9, 1]\nspan = [0, 1]'), "cv.PolymerConc.counts",

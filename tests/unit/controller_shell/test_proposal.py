@@ -180,7 +180,8 @@ def test_a_unit_that_the_server_does_not_name_is_guessed_from_its_value(facts, u
 
 
 def test_raw_counts_come_with_their_range_and_span():
-    item = found("R1", "Temperature", "PV", **held(5000, ua.VariantType.UInt16), range=(0.0, 16383.0))
+    count = held(5000, ua.VariantType.UInt16)
+    item = found("R1", "Temperature", "PV", **count, range=(0.0, 16383.0))
     tables, _ = proposed(item)
     table = tables["cv"]["Temperature"]
     assert table["counts"] == table["range"] == [0.0, 16383.0]

@@ -200,7 +200,7 @@ async def scans(controller, count: int, write: list[bool], after: int = -1) -> l
         return found if len(found) >= count else None
 
     async with asyncio.timeout(30.0):
-        while (found := await enough()) is None:
+        while (found := await enough()) is None:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.2)
     return found
 
@@ -240,7 +240,8 @@ async def test_the_operator_takes_one_mv_and_gives_it_back_and_the_other_goes_on
     first = given[0]
     assert abs(first["target"][0] - output) <= ENTRY_SHARE * SPANS[0] + 1e-9
     assert abs(first["target"][0] - first["track"][0]) <= ENTRY_SHARE * SPANS[0] + 1e-9
-    whole = [r for r in controller.rows() if both[0]["scan_id"] <= r["scan_id"] <= given[4]["scan_id"]]
+    ends = both[0]["scan_id"], given[4]["scan_id"]
+    whole = [row for row in controller.rows() if ends[0] <= row["scan_id"] <= ends[1]]
     assert {row["mode_after"] for row in whole} == {"AUTO"}
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[4] / "docs" / "connecting.md"
-BLOCK = re.compile(r"^```(console|toml (?:file|edit of|excerpt of) \S+)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^```(console|toml (?:file|edit of|excerpt of) \S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 EXIT = re.compile(r"exit code (\d+)")
 LASTING = ("trimtab-plant serve", "trimtab shadow", "trimtab run")
 ANSWER_S = 90.0
@@ -51,8 +53,10 @@ def pattern(line: str) -> str:
 
 
 def assert_answered(step: Step, text: str) -> None:
+    answer = [flat(line) for line in text.splitlines()]
     for line in step.lines:
-        assert re.search(pattern(line), flat(text)), f"{step.command}\nlacks: {line}\nsays:\n{text}"
+        told = any(re.search(pattern(line), said) for said in answer)
+        assert told, f"{step.command}\nlacks: {line}\nsays:\n{text}"
 
 
 def edited(text: str, changes: str) -> str:
@@ -83,7 +87,7 @@ class Terminals:
         self.environment = {
             **{key: value for key, value in os.environ.items() if key[:8] != "TRIMTAB_"},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "COLUMNS": "300",
+            "COLUMNS": "500",
             "NO_COLOR": "1",
             "TRIMTAB_METRICS__PORT": "0",
         }
@@ -119,7 +123,7 @@ class Terminals:
     async def start(self, step: Step) -> None:
         log = self.folder / f"terminal{len(self.running)}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
                 ["bash", "-c", f"exec {self.here(step.command)}"],
                 cwd=self.folder, env=self.environment, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
@@ -128,7 +132,8 @@ class Terminals:
             while not self.up(step, log):
                 assert process.poll() is None, log.read_text()
                 await asyncio.sleep(0.1)
-        assert_answered(Step(step.command, [self.here(line) for line in step.lines]), log.read_text())
+        here = [self.here(line) for line in step.lines]
+        assert_answered(Step(step.command, here), log.read_text())
 
     def up(self, step: Step, log: Path) -> bool:
         if step.lines:

@@ -100,7 +100,7 @@ async def test_two_controllers_one_lease(
     assert await controller.mode() == "AUTO"
 
 
-async def test_a_second_controller_waits_until_the_lease_of_a_dead_one_runs_out(
+async def test_a_second_controller_waits_until_the_lease_of_a_dead_one_runs_out(  # noqa: PLR0917
     soft_plant, controller, operator, make_controller, tmp_path, monkeypatch
 ):
     await operator.auto()
