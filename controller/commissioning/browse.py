@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from controller.commissioning.guesses import Found
 from controller.commissioning.proposal import propose
-from controller.commissioning.walk import Limits, walk
+from controller.commissioning.walk import walk
 from controller.configuration.security import SecuritySettings, refuse_clear_text
 from controller.configuration.settings import ScanSettings, ServerSettings, Settings, read_password
 from controller.errors import ConfigError, PlantRefusedError, translate
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from asyncua import Client
 
+    from controller.commissioning.walk import Limits
     from models.bundle import Manifest
 
 CONNECT_S = 10.0

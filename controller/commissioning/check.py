@@ -33,12 +33,13 @@ from controller.refusals import explain_error
 from controller.startup import SPEED, check_period, policy_refused, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from asyncua import Client
     from cryptography import x509
 
+    from controller.configuration.binding import Variable
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Scaled, Tags
     from controller.opcua.nodes import AddressBook
@@ -166,7 +167,11 @@ def _scale(prepared: Prepared, key: str) -> Scale | None:
     tags, binding = prepared.tags, prepared.binding
     tables: Mapping[str, Mapping[str, Scaled]] = {"cv": tags.cv, "mv": tags.mv, "dv": tags.dv}
     manifest = prepared.runtime.manifest
-    variables = {"cv": manifest.cvs, "mv": manifest.mvs, "dv": manifest.dvs}
+    variables: dict[str, Sequence[Variable]] = {
+        "cv": manifest.cvs,
+        "mv": manifest.mvs,
+        "dv": manifest.dvs,
+    }
     if group not in tables:
         return None
     ways = {f"cv.{cv.name}": cv.pv.conversion for cv in binding.cvs}

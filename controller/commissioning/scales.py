@@ -42,8 +42,9 @@ class Scale:
 def number(facts: NodeFacts | None) -> float | None:
     """The present value, where it is a finite number of good quality."""
     held = None if facts is None else facts.content
-    sound = isinstance(held, int | float) and not isinstance(held, bool) and math.isfinite(held)
-    return float(held) if sound else None
+    if isinstance(held, bool) or not isinstance(held, int | float) or not math.isfinite(held):
+        return None
+    return float(held)
 
 
 def unit_fits(unit: str | None, wanted: str) -> float:

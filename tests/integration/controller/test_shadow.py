@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.commissioning.browse import Limits, walk
+from controller.commissioning.walk import Limits, walk
 from controller.journal.reader import Reader
 from controller.opcua.connection import Endpoint
 from controller.opcua.survey import survey

@@ -196,3 +196,17 @@ def test_an_edit_replaces_a_key_of_its_own_table_only():
     changed = tomllib.loads(edited(text, "[cv.A]\nrange = [5, 6]\nmax_step = 2\n[cv.B]\nx = 1\n"))
     assert changed["cv"]["A"] == {"unit": "K", "range": [5, 6], "max_step": 2}
     assert changed["cv"]["B"] == {"range": [0, 2], "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("a.pv  ok  Double; now ...", "  a.pv    ok   Double; now 3.2 = 5 K"),
+        ("exit ... b", "exit 4 of b"),
+    ],
+)
+def test_an_answer_is_held_against_the_page(line, told):
+    assert_answered(Step("x", [line]), f"first\n{told}\nlast")
+    for other in (told.replace("b", "c").replace("ok", "WRONG HERE"), told.replace(" ", "\n", 3)):
+        with pytest.raises(AssertionError, match="lacks"):
+            assert_answered(Step("x", [line]), f"first\n{other}\nlast")
