@@ -52,6 +52,9 @@ OPERATOR = "operator"
 SELECTOR = "selector"
 """Kinds of events: an operator's act, and what a shed made the selector show."""
 
+ADVISING = frozenset({Mode.SHADOW, Mode.AUTO})
+"""Modes in which the DCS is shown the moves: in the others nobody wants, or should trust, them."""
+
 _CAUSES = {
     Mode.SHED: Effect.SHED | Effect.HOLD | Effect.AWAIT,
     Mode.HOLD: Effect.HOLD,
@@ -127,8 +130,9 @@ class Reporter:
         if isinstance(report.proposal, Advised):
             advice = report.proposal.advice
             values["diagnostics.correction_gap"] = advice.gap
-            for mv, move in zip(self._binding.mvs, advice.move.tolist(), strict=True):
-                values[f"diagnostics.advisory.{mv.name}"] = mv.conversion.to_server(move)
+            if advice.certified and report.after.mode in ADVISING:
+                for mv, move in zip(self._binding.mvs, advice.move.tolist(), strict=True):
+                    values[f"diagnostics.advisory.{mv.name}"] = mv.conversion.to_server(move)
         return {key: value for key, value in values.items() if math.isfinite(value)}
 
     # ------------------------------------------------------------------ metrics

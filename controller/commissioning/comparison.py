@@ -13,6 +13,16 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
+from controller.commissioning.enumerations import listed, position
+from controller.commissioning.scales import (
+    DIFFERENCES,
+    IN_UNIT,
+    Scale,
+    likely_units,
+    number,
+)
+from controller.commissioning.stand_ins import absences
+from controller.commissioning.summary import now, summary
 from controller.configuration.choices import among, shown
 from controller.configuration.units import RAW
 from controller.opcua.image import measurement
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from controller.configuration.choices import Choice
-    from controller.configuration.tags import Scaled
+    from controller.configuration.tags import Scaled, Tags
     from controller.opcua.survey import NodeFacts
 
 
@@ -46,8 +56,6 @@ class Finding:
     action: str = ""
 
 
-IN_UNIT = frozenset({"pv", "sp", "target", "actual", "track", "lo_lim", "hi_lim", "max_move_node"})
-WITHOUT_RANGE = frozenset({"max_move_node"})
 FLAGS = frozenset({"permit", "init", "windup_lo", "windup_hi", "request", "active"})
 TEXTS = frozenset({"status", "shed_reason"})
 CLOCKS = frozenset({"clock.plant_time", "handshake.heartbeat_out"})
@@ -61,33 +69,41 @@ SELECTING: dict[type, tuple[frozenset[ua.VariantType], str]] = {
     str: (_TEXTS, "a text"),
 }
 """Type of a choice in tags.toml -> types of a node that shows such, in words."""
+JUDGED = frozenset({"pv", "sp", "actual"})
+"""Tags whose value is bad outside range."""
 
 
 def compare_tag(
     key: str,
     facts: NodeFacts,
-    scaled: Scaled | None,
+    scale: Scale | None,
     *,
     written: bool,
     choices: Sequence[Choice] = (0,),
+    numbers: Mapping[int, str] | None = None,
 ) -> Iterator[Finding]:
     """Everything about one variable.
 
-    scaled: the table of tags.toml that gives its unit.  choices: of a selector or a mode, what
-    tags.toml takes it to show.
+    scale: how its values are read, None for a tag without a unit.  choices: of a selector or a
+    mode, what tags.toml takes it to show.  numbers: what that means, for an enumeration.
     """
-    name = key.rsplit(".", 1)[-1]
-    problems = list(_problems(key, name, facts, scaled, written=written))
-    if name == "mode" and not problems:
+    problems = list(_problems(key, facts, scale, numbers or {}, written=written))
+    if key.rsplit(".", 1)[-1] == "mode" and not problems:
         problems = list(_selection(key, facts, choices))
     yield from problems
     if not problems:
-        yield Finding(key=key, verdict=Verdict.FITS, found=_summary(facts))
+        yield Finding(key=key, verdict=Verdict.FITS, found=summary(key, facts, scale))
 
 
 def _problems(
-    key: str, name: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+    key: str,
+    facts: NodeFacts,
+    scale: Scale | None,
+    numbers: Mapping[int, str],
+    *,
+    written: bool,
 ) -> Iterator[Finding]:
+    name = key.rsplit(".", 1)[-1]
     if not facts.variable:
         yield _plant(key, "a node that is no variable", "name the variable itself in tags.toml")
         return
@@ -97,10 +113,13 @@ def _problems(
     if written and not facts.user_writable:
         who = "by nobody" if not facts.writable else "by this user"
         yield _plant(key, f"not writable {who}", "have the server allow it, or use another account")
-    if scaled is not None and name in IN_UNIT:
-        yield from _unit(key, facts, scaled)
-        if name not in WITHOUT_RANGE:
-            yield from _range(key, facts, scaled)
+    if scale is not None and name in IN_UNIT:
+        yield from _unit(key, facts, scale.table)
+        if name not in DIFFERENCES:
+            yield from _range(key, facts, scale.table)
+        if name in JUDGED:
+            yield from _inside(key, facts, scale)
+    yield from _numbers(key, facts, numbers)
     yield from _value(key, facts, written=written)
 
 
@@ -155,14 +174,14 @@ def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
         yield Finding(
             key=key,
             verdict=Verdict.NOTE,
-            found="the server names no unit",
+            found=f"the server names no unit{now(facts)}",
             action=f"make sure that it is {wanted}",
         )
     elif facts.unit is None:
         yield Finding(
             key=key,
             verdict=Verdict.NOTE,
-            found=f"unit {facts.unit_text!r}, which is not known here",
+            found=f"unit {facts.unit_text!r}, which is not known here{now(facts)}",
             action=f"make sure that it means {wanted}",
         )
     elif facts.unit != wanted and {facts.unit, wanted} != {"kg/m3", "g/L"}:
@@ -196,6 +215,46 @@ def _range(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
         )
 
 
+def _inside(key: str, facts: NodeFacts, scale: Scale) -> Iterator[Finding]:
+    """A present value outside range is bad; where the server names no unit, that is the cause."""
+    held = number(facts)
+    low, high = scale.table.range
+    if held is None or low <= held <= high:
+        return
+    likely = [unit for unit in likely_units(facts, scale.variable) if unit != scale.table.unit]
+    named = facts.unit is not None
+    hint = f"; it would fit {', '.join(likely)}" if likely and not named else ""
+    yield Finding(
+        key=key,
+        verdict=Verdict.NOTE if named else Verdict.CONFIGURATION,
+        found=f"now {held:.6g}, outside range {low:g} to {high:g}",
+        action="bad until it is inside: AUTO waits"
+        if named
+        else f"correct unit or range in tags.toml{hint}",
+    )
+
+
+def _numbers(key: str, facts: NodeFacts, numbers: Mapping[int, str]) -> Iterator[Finding]:
+    """Numbers of tags.toml that the server does not have, or calls otherwise."""
+    if not facts.names:
+        return
+    for value, meaning in numbers.items():
+        said = facts.names.get(value)
+        other = None if said is None else position(said)
+        if said is None and meaning != "shadow":  # a DCS may do without that position
+            found = f"{value} stands for {meaning} in tags.toml, and is none of the server's"
+        elif said is not None and meaning in {"manual", "auto"} and other not in {None, meaning}:
+            found = f"{value} stands for {meaning} in tags.toml, and is the server's {said}"
+        else:
+            continue
+        yield Finding(
+            key=key,
+            verdict=Verdict.CONFIGURATION,
+            found=found,
+            action=f"correct the number; the server has {listed(facts.names)}",
+        )
+
+
 def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
     held = facts.value
     if held is None or (written and not facts.readable):
@@ -217,6 +276,12 @@ def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def absent_parts(tags: Tags) -> Iterator[Finding]:
+    """What this DCS does not have according to tags.toml, and what stands in for it."""
+    for key, words in absences(tags):
+        yield Finding(key=key, verdict=Verdict.NOTE, found="absent", action=words)
+
+
 def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:
     """Whether the user may call each method; None: the server does not say."""
     for key, allowed in executable.items():
@@ -229,9 +294,3 @@ def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:
 
 def _plant(key: str, found: str, action: str) -> Finding:
     return Finding(key=key, verdict=Verdict.PLANT, found=found, action=action)
-
-
-def _summary(facts: NodeFacts) -> str:
-    limits = "" if facts.range is None else f"{facts.range[0]:g} to {facts.range[1]:g}"
-    words = (facts.kind_name, facts.unit_text, limits, "writable" if facts.user_writable else "")
-    return ", ".join(word for word in words if word)

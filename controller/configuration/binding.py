@@ -208,7 +208,14 @@ def _watched(key: str, tag: Watched, way: Conversion) -> BoundTag:
 
 
 def _conversion(key: str, tag: Scaled, variable: Variable, file: Path | str) -> Conversion:
-    found = conversion(tag.unit, variable.unit, span=tag.span, scale=tag.scale, offset=tag.offset)
+    found = conversion(
+        tag.unit,
+        variable.unit,
+        span=tag.span,
+        scale=tag.scale,
+        offset=tag.offset,
+        counts=tag.counts,
+    )
     if isinstance(found, NoConversion):
         raise ConfigError(
             file=file, key=f"{key}.unit", received=tag.unit, allowed=found.allowed,

@@ -31,7 +31,7 @@ from controller.configuration.references import (
     parse_method,
     parse_reference,
 )
-from controller.configuration.units import KNOWN, PERCENT, RAW
+from controller.configuration.units import PERCENT, RAW
 from controller.errors import ConfigError, translate
 
 if TYPE_CHECKING:
@@ -68,48 +68,52 @@ class Section(BaseModel):
 class Scaled(Section):
     """What every process tag has: the unit on the server and the instrument range in it.
 
-    span belongs to unit "percent" (what 0 and 100 % stand for, in the model's unit); scale and
-    offset belong to unit "raw" (model's unit = scale * raw + offset).
+    span belongs to unit "percent" (what 0 and 100 % stand for, in the model's unit).  unit "raw"
+    has either counts, two readings of the converter, and the span that they stand for, or scale
+    and offset (model's unit = scale * raw + offset).
     """
 
     unit: str
     range: Interval
+    counts: Interval | None = None
     span: Annotated[Interval | None, Field(validate_default=True)] = None
     scale: Annotated[Positive | None, Field(validate_default=True)] = None
     offset: Finite | None = None
 
-    @field_validator("unit")
+    @field_validator("range", "counts")
     @classmethod
-    def _known(cls, unit: str) -> str:
-        if unit not in KNOWN:
-            raise ValueError(f"one of: {', '.join(KNOWN)}")
-        return unit
-
-    @field_validator("range")
-    @classmethod
-    def _ascending(cls, interval: tuple[float, float]) -> tuple[float, float]:
-        if not interval[0] < interval[1]:
+    def _ascending(cls, interval: Interval | None) -> Interval | None:
+        if interval is not None and not interval[0] < interval[1]:
             raise ValueError("[low, high] with low < high")
         return interval
 
-    @field_validator("span", "scale", "offset")
+    @field_validator("counts", "span", "scale", "offset")
     @classmethod
     def _belongs(cls, value: object, info: ValidationInfo) -> object:
-        """Span goes with percent, scale and offset with raw; an offset may be absent (0)."""
-        unit = info.data.get("unit")
-        owner = PERCENT if info.field_name == "span" else RAW
-        if value is not None and unit != owner:
-            raise ValueError(f'nothing, unless unit = "{owner}"')
-        if value is None and unit == owner and info.field_name != "offset":
-            raise ValueError(f'{_WANTED[info.field_name or ""]}, since unit = "{owner}"')
-        if isinstance(value, tuple) and not value[0] < value[1]:
+        """What a unit needs is there, and what another unit needs is not."""
+        name, unit = info.field_name or "", info.data.get("unit")
+        raw, counted = unit == RAW, info.data.get("counts") is not None
+        needed = {"span": unit == PERCENT or (raw and counted), "scale": raw and not counted}
+        allowed = {**needed, "counts": raw, "offset": raw and not counted}
+        if value is not None and not allowed[name]:
+            raise ValueError(f"nothing, unless {_OWNERS[name]}")
+        if value is None and needed.get(name):
+            raise ValueError(f'{_WANTED[name]}, since unit = "{unit}"')
+        if name == "span" and isinstance(value, tuple) and not value[0] < value[1]:
             raise ValueError(_WANTED["span"])
         return value
 
 
+_OWNERS = {
+    "counts": 'unit = "raw"',
+    "span": 'unit = "percent", or unit = "raw" with counts',
+    "scale": 'unit = "raw" without counts',
+    "offset": 'unit = "raw" without counts',
+}
 _WANTED = {
-    "span": "[value at 0 %, value at 100 %] in the model's unit, ascending",
-    "scale": "a number above 0, the model's unit = scale * raw + offset",
+    "span": "[value at 0 % or counts[0], value at 100 % or counts[1]] in the model's unit, "
+    "ascending",
+    "scale": "a number above 0, the model's unit = scale * raw + offset; or counts and span",
 }
 
 
@@ -248,6 +252,12 @@ def load_tags(path: Path) -> Tags:
 
 def parse_tags(data: dict[str, Any], *, file: Path | str) -> Tags:
     """Check the contents of tags.toml.  Raises ConfigError."""
+    if "cv" not in data and "mv" not in data:
+        raise ConfigError(
+            file=file, key="", received="no table [cv.*] and no table [mv.*]",
+            allowed="a table for each variable of the model",
+            action="`trimtab tags browse` proposes them as comments: check each, remove its #",
+        )  # fmt: skip
     try:
         tags = Tags.model_validate(data)
     except ValidationError as error:

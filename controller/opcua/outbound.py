@@ -167,13 +167,14 @@ class Outbound:
     async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
         """Write the next heartbeat, if alive, and the diagnostics that this DCS has.
 
+        Without the lease neither: they would stand beside the figures of the one that holds it.
         A diagnostic that does not fit its node is left out: it must not stop the heart.
         """
         connection = self._session()
-        if connection is None:
+        if connection is None or not self.lease_held:
             return None
         values = {key: value for key, value in diagnostics.items() if self._fits(key, value)}
-        if alive and connection.has(HEARTBEAT_IN) and self.lease_held:
+        if alive and connection.has(HEARTBEAT_IN):
             self._beats += 1
             values[HEARTBEAT_IN] = wrapped(self._beats, connection.kind(HEARTBEAT_IN))
         if not values:

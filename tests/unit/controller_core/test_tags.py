@@ -108,7 +108,8 @@ WRONG = [
     (("max_step = 60.0", "max_step = nan"), "cv.PolymerConc.max_step", "nan", "finite", ""),
     (('sp = "plant:/R101/SP/PolymerConc"', ""), "cv.PolymerConc.sp", "nothing", "required",
      'add the key "sp"'),
-    (('unit = "kg/m3"', 'unit = "kg/m^3"'), "cv.PolymerConc.unit", "kg/m^3", "degC", "correct"),
+    (('unit = "kg/m3"', 'unit = "kg/m^3"'), "cv.PolymerConc.unit", "kg/m^3", "kg/m3, g/L",
+     'unknown unit "kg/m^3"'),
     (('unit = "kg/m3"', 'unit = "degC"'), "cv.PolymerConc.unit", "degC", "kg/m3, g/L",
      '"degC" is a temperature'),
     (('unit = "kg/m3"', 'unit = "percent"'), "cv.PolymerConc.span", "nothing", "[value at 0 %",
@@ -122,6 +123,16 @@ WRONG = [
      'unless unit = "raw"', ""),
     (('unit = "kg/m3"', 'unit = "raw"\nscale = -2.0'), "cv.PolymerConc.scale", "-2.0",
      "greater than 0", "correct"),
+    (('unit = "kg/m3"', 'unit = "kg/m3"\ncounts = [0, 4095]'), "cv.PolymerConc.counts",
+     "[0, 4095]", 'unless unit = "raw"', ""),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [0, 4095]'), "cv.PolymerConc.span", "nothing",
+     "counts[0]", "correct"),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [9, 1]\nspan = [0, 1]'), "cv.PolymerConc.counts",
+     "[9, 1]", "low < high", "correct"),
+    (('unit = "kg/m3"', 'unit = "raw"\nspan = [0, 1]\nscale = 1.0'), "cv.PolymerConc.span",
+     "0", "with counts", ""),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [0, 9]\nspan = [0, 1]\nscale = 1.0'),
+     "cv.PolymerConc.scale", "1.0", "without counts", ""),
     (("range = [-10.0, 400.0]", "range = [400.0, 0.0]"), "cv.PolymerConc.range", "400.0, 0.0",
      "low < high", "correct"),
     (("range = [-10.0, 400.0]", "range = [0.0]"), "cv.PolymerConc.range[1]", "nothing",
@@ -206,6 +217,13 @@ def test_what_is_wrong_is_named(tmp_path, case):
     assert received in second
     assert allowed in third
     assert action in fourth
+
+
+def test_a_proposal_of_which_nothing_was_taken_over_says_what_to_do(tmp_path):
+    path = tmp_path / "tags.toml"
+    path.write_text('schema = 1\n[namespaces]\nplc = "urn:plc"\n#[cv.X]\n')
+    with pytest.raises(ConfigError, match="check each, remove its #"):
+        load_tags(path)
 
 
 def test_a_model_variable_that_the_file_lacks_is_named(tmp_path):

@@ -267,6 +267,20 @@ def test_diagnostics_are_finite_and_in_the_servers_units(rig):
     assert all(np.isfinite(value) for value in told.values())
 
 
+@pytest.mark.parametrize(
+    ("mode", "certified", "shown"),
+    [(mode, True, mode in {Mode.SHADOW, Mode.AUTO}) for mode in Mode]
+    + [(Mode.AUTO, False, False), (Mode.SHADOW, False, False)],
+)
+def test_moves_are_shown_to_the_dcs_in_shadow_and_auto_when_certified(rig, mode, certified, shown):
+    whole = moved(45.0, 60.0, after=ModeState(mode=mode))
+    advice = replace(whole.proposal.advice, gap=1e-9 if certified else math.inf)
+    rig.reporter.scan(replace(whole, proposal=replace(whole.proposal, advice=advice)))
+    told = rig.reporter.diagnostics()
+    assert ("diagnostics.advisory.MV0" in told) is shown
+    assert "diagnostics.cycle_ms" in told
+
+
 def test_novelty_is_a_gauge_of_the_scan_that_was_advised_and_nothing_else(rig):
     rig.reporter.scan(moved(10.0, 50.0))
     assert math.isnan(rig.value("model_novelty_ratio"))
