@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from controller.configuration.tags import Tags
 
 STAND_INS = {
-    "handshake.heartbeat_in": "the plant cannot see this controller die: AUTO needs another "
+    "handshake.heartbeat_in": "the DCS cannot see this controller die: AUTO needs another "
     "watchdog in the DCS",
     "handshake.heartbeat_out": "a DCS that stands still is seen by stale values only",
     "handshake.heartbeat_timeout": "how long the DCS waits for a heartbeat is not known here: it "
