@@ -13,7 +13,9 @@ import pytest_asyncio
 from controller.configuration.settings import load_settings
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import load_security
+from plant_sim.history import HistoryStore
 from plant_sim.opcua.area import PlantArea
+from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.server import PlantServer
 from plant_sim.opcua.users import load_users
 from plant_sim.plant import PlantOptions
@@ -216,7 +218,9 @@ async def inside(plant_class, make_controller, tmp_path):
     unit = ReactorUnit(
         scenario="startup", seed=0, options=PlantOptions(), hand=Handshake(), speed=SPEED
     )
-    server = PlantServer(unit, users, host="127.0.0.1", port=0)
+    store = HistoryStore(None, retention_s=3600.0, max_values=1000)
+    history = HistoryRecorder(store, interval_s=1.0)
+    server = PlantServer(unit, users, host="127.0.0.1", port=0, history=history)
     area = PlantArea([server], tick_s=TICK_S)
     await area.start()
     try:
