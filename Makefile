@@ -8,11 +8,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 
+NODE_OPCUA   := tests/interop/node_modules/.installed
+PYTHON_OPCUA := tests/interop/.python-opcua/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type contracts wheel bench train clean
+.PHONY: help demo test interop-deps lint type contracts wheel bench train clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
@@ -20,10 +23,12 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
-	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/packaging   # these keep time: one by one
+	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/interop tests/packaging   # these keep time: one by one
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif
+
+interop-deps: $(NODE_OPCUA) $(PYTHON_OPCUA) ## foreign OPC UA peers for tests/interop (needs node and npm); without them those tests skip
 
 lint: $(DEV) ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -45,6 +50,15 @@ bench: $(DEV) ## measure, print a table and write bench.json (BENCH="--only scal
 
 train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
 	@$(BIN)/trimtab-models train $(TRAIN)
+
+$(NODE_OPCUA): tests/interop/package.json tests/interop/package-lock.json
+	@npm ci --prefix tests/interop --no-audit --no-fund
+	@touch $@
+
+$(PYTHON_OPCUA): tests/interop/clients/python_opcua/requirements.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
 
 clean: ## remove what the tools leave behind; .venv and runs stay
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -38,6 +38,8 @@ class SoftPlant:
     passwords: dict[str, str]
     folder: Path
     security: SecuritySettings
+    endpoints: list[str]
+    pid: int
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[ControlRoom]:
@@ -48,13 +50,17 @@ class SoftPlant:
 
 
 @asynccontextmanager
-async def soft_plant(*, secure: bool = False) -> AsyncIterator[SoftPlant]:
-    """Serve a plant at `SPEED` with noise; secure: encrypted, each side trusting the other."""
+async def soft_plant(*, secure: bool = False, units: int = 1) -> AsyncIterator[SoftPlant]:
+    """Serve a plant at `SPEED` with noise; secure: encrypted, each side trusting the other.
+
+    units: reactors in it, an endpoint each.
+    """
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as name:
         folder = Path(name)
         ready, users = folder / "ready.json", folder / "users.toml"
         arguments = ["serve", "--port", "0", "--speed", f"{SPEED:g}", "--noise"]
         arguments += ["--heartbeat-timeout", f"{HEARTBEAT_TIMEOUT_S:g}"]
+        arguments += ["--units", str(units)]
         arguments += ["--credentials", str(users), "--ready-file", str(ready)]
         arguments += ["--pki", str(folder / "plant-pki")] if secure else ["--insecure"]
         child = start(
@@ -70,6 +76,8 @@ async def soft_plant(*, secure: bool = False) -> AsyncIterator[SoftPlant]:
                 passwords=read_passwords(users),
                 folder=folder,
                 security=security,
+                endpoints=found.get("endpoints", [found["endpoint"]]),
+                pid=found["pid"],
             )
         finally:
             await asyncio.shield(stop(child, signal.SIGTERM))

@@ -131,7 +131,8 @@ def browse(
 ) -> None:
     """List a server's variables and propose a tags.toml to edit."""
     with _faults_as_exit_codes():
-        from controller.commissioning.browse import Limits, browse_to  # noqa: PLC0415
+        from controller.commissioning.browse import browse_to  # noqa: PLC0415
+        from controller.commissioning.walk import Limits  # noqa: PLC0415
         from controller.logs import configure  # noqa: PLC0415
 
         configure(level="warning")

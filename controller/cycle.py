@@ -361,7 +361,12 @@ class Cycle:
     def _around(self) -> Circumstances:
         around = self._surroundings()
         lost = self._line.connected and not self._line.lease_held and not around.read_only
-        return replace(around, lease_lost=around.lease_lost or lost, release_due=self._release_due)
+        return replace(
+            around,
+            lease_lost=around.lease_lost or lost,
+            release_due=self._release_due,
+            selector_written=self._binding.mode_on_shed is not None,
+        )
 
     def _found(
         self, readings: Readings, proposal: Proposal | None, around: Circumstances

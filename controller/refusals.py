@@ -10,7 +10,9 @@ from controller.opcua.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of,
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError
 
 if TYPE_CHECKING:
-    from controller.startup import Prepared
+    from pathlib import Path
+
+    from controller.opcua.connection import Endpoint
 
 NOT_ADMITTED = frozenset(
     {"BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid"}
@@ -30,44 +32,44 @@ CERTIFICATE_REFUSED = frozenset(
 ENCRYPTED_ONLY = frozenset({"BadSecurityModeInsufficient", "BadSecurityPolicyRejected"})
 
 
-def explain_error(error: BaseException, prepared: Prepared) -> str:
+def explain_error(error: BaseException, endpoint: Endpoint, tags_file: Path | str) -> str:
     """Explain what asyncua raised while connecting."""
     status = error.status if isinstance(error, ServerRefusedError) else status_of(error)
     failure = Failed(service="connect", status=status, detail=detail_of(error))
-    return explain(failure, prepared)
+    return explain(failure, endpoint, tags_file)
 
 
-def explain(failure: Failed, prepared: Prepared) -> str:
-    """Explain a failed connect."""
-    url = prepared.endpoint.url
+def explain(failure: Failed, endpoint: Endpoint, tags_file: Path | str) -> str:
+    """Explain a failed connect; tags_file: what named the nodes."""
+    url = endpoint.url
     if failure.status == MISSING_NODES:
         return (
-            f"{url} lacks nodes that {prepared.tags_file} names:\n{failure.detail}\n"
+            f"{url} lacks nodes that {tags_file} names:\n{failure.detail}\n"
             f"correct them; `trimtab tags browse --url {url}` lists what the server has"
         )
     if failure.status == WRONG_TYPES:
         return (
-            f"{url} cannot take targets as {prepared.tags_file} names them:\n{failure.detail}\n"
+            f"{url} cannot take targets as {tags_file} names them:\n{failure.detail}\n"
             "a target needs a node of type Double or Float: an integer or a Boolean would cut the "
             "certified move; name another node, or have the server provide one"
         )
-    if (secured := _explain_security(failure, prepared)) is not None:
+    if (secured := _explain_security(failure, endpoint)) is not None:
         return secured
-    return _explain_line(failure, prepared)
+    return _explain_line(failure, endpoint)
 
 
-def _explain_line(failure: Failed, prepared: Prepared) -> str:
+def _explain_line(failure: Failed, endpoint: Endpoint) -> str:
     """Explain a line that was not made for another reason."""
-    url, user = prepared.endpoint.url, prepared.endpoint.user
+    url, user = endpoint.url, endpoint.user
     if failure.status in NOT_ADMITTED:
         who = f'the user "{user}" or its password' if user else "a session without a user"
         return (
-            f"{url} refuses {who} ({failure.status}); correct [server] user and password_file, "
-            "or have the account added on the server"
+            f"{url} refuses {who} ({failure.status}); correct [server] user and password_file "
+            "(--user, --password-file), or have the account added on the server"
         )
     if failure.status == TIMEOUT:
         return (
-            f"{url} does not answer within {prepared.endpoint.connect_timeout_s:g} s; check that "
+            f"{url} does not answer within {endpoint.connect_timeout_s:g} s; check that "
             "the server runs and is reachable, or raise [server] connect_timeout_s"
         )
     if failure.status == NO_CONNECTION:
@@ -78,9 +80,9 @@ def _explain_line(failure: Failed, prepared: Prepared) -> str:
     )
 
 
-def _explain_security(failure: Failed, prepared: Prepared) -> str | None:
+def _explain_security(failure: Failed, endpoint: Endpoint) -> str | None:
     """Explain a line that was not made because of certificates or encryption."""
-    url, security = prepared.endpoint.url, prepared.security
+    url, security = endpoint.url, endpoint.security
     if failure.status == NOT_TRUSTED:
         return (
             f"{url} is not trusted: {failure.detail}; no password was sent. Compare the sha256 "

@@ -22,6 +22,7 @@ from controller.core.types import (
     NotAsked,
     NotWritten,
     NotWrittenReason,
+    OperatorMode,
     Partial,
     Refused,
     Written,
@@ -48,6 +49,11 @@ IN_SPEC_SHARE = 0.005
 OUTCOMES = ("written", "partial", "not_written", "nothing")
 REFUSALS = (*RefusalReason, "late", "faulted", "not_asked")
 OPERATOR = "operator"
+SELECTOR = "selector"
+"""Kinds of events: an operator's act, and what a shed made the selector show."""
+
+ADVISING = frozenset({Mode.SHADOW, Mode.AUTO})
+"""Modes in which the DCS is shown the moves: in the others nobody wants, or should trust, them."""
 
 _CAUSES = {
     Mode.SHED: Effect.SHED | Effect.HOLD | Effect.AWAIT,
@@ -84,7 +90,7 @@ class Reporter:
         self._measure_timing(report)
         self._measure_advice(report)
         self._measure_process(report)
-        self._notice_acts(report.readings, report.utc)
+        self._notice_acts(report)
         self.transition(report.before, report.after, report.conditions, report.utc)
         if report.conditions != self._conditions:
             self._conditions = report.conditions
@@ -124,8 +130,9 @@ class Reporter:
         if isinstance(report.proposal, Advised):
             advice = report.proposal.advice
             values["diagnostics.correction_gap"] = advice.gap
-            for mv, move in zip(self._binding.mvs, advice.move.tolist(), strict=True):
-                values[f"diagnostics.advisory.{mv.name}"] = mv.conversion.to_server(move)
+            if advice.certified and report.after.mode in ADVISING:
+                for mv, move in zip(self._binding.mvs, advice.move.tolist(), strict=True):
+                    values[f"diagnostics.advisory.{mv.name}"] = mv.conversion.to_server(move)
         return {key: value for key, value in values.items() if math.isfinite(value)}
 
     # ------------------------------------------------------------------ metrics
@@ -207,15 +214,22 @@ class Reporter:
 
     # ------------------------------------------------------------------ operator
 
-    def _notice_acts(self, now: Readings, utc: datetime) -> None:
-        """Journal what the operator changed since the last scan that could read it."""
+    def _notice_acts(self, report: CycleReport) -> None:
+        """Journal what the operator changed since the last scan that could read it.
+
+        A selector that a shed has put off auto is journaled as that.
+        """
+        now, utc = report.readings, report.utc
         before, self._before = self._before, now
         if before is None or not (before.connected and now.connected):
             return
         was, now_is = before.handshake.operator, now.handshake.operator
         if was is not None and now_is is not None and was is not now_is:
-            self._log.info("operator_mode", before=was.value, after=now_is.value)
-            self._act("mode", was.value, now_is.value, utc)
+            own = self._binding.mode_on_shed is not None and report.after.mode is Mode.SHED
+            kind = SELECTOR if own and now_is is OperatorMode.MANUAL else OPERATOR
+            event = "operator_mode" if kind == OPERATOR else "selector_put_back"
+            self._log.info(event, before=was.value, after=now_is.value)
+            self._act("mode", was.value, now_is.value, utc, kind=kind)
         for name, old, new in (
             ("setpoint", before.sp, now.sp),
             ("low_limit", before.limits.low, now.limits.low),
@@ -226,11 +240,13 @@ class Reporter:
             if bool((known & (old != new)).any()):
                 self._act(name, numbers(old), numbers(new), utc)
 
-    def _act(self, what: str, before: object, after: object, utc: datetime) -> None:
+    def _act(
+        self, what: str, before: object, after: object, utc: datetime, *, kind: str = OPERATOR
+    ) -> None:
         detail = {"what": what, "before": before, "after": after}
         plant_time = number(self._before.plant_time_s) if self._before is not None else None
         detail["plant_time_s"] = plant_time
-        self._record(Event(kind=OPERATOR, utc=utc, detail=detail))
+        self._record(Event(kind=kind, utc=utc, detail=detail))
 
 
 def _outcome(report: CycleReport) -> str:

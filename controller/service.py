@@ -101,7 +101,9 @@ class Service:
                 return EXIT_OK
             failure = await self._link.open(self._failed, self._admit)
             if failure is not None:
-                raise PlantRefusedError(explain(failure, self._prepared))
+                prepared = self._prepared
+                reason = explain(failure, prepared.endpoint, prepared.tags_file)
+                raise PlantRefusedError(reason)
             await self._operate(self._opened_journal(), server)
         finally:
             await self._protected("link", self._link.close)

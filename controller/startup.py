@@ -21,7 +21,7 @@ from controller.errors import ConfigError
 from controller.metrics import Labelling
 from controller.opcua.connection import Endpoint, Wanted
 from controller.opcua.link import LinkOptions
-from controller.opcua.outbound import WRITTEN_KEYS, Ownership
+from controller.opcua.outbound import SELECTOR, WRITTEN_KEYS, Ownership
 from controller.opcua.security import load_security
 from controller.policy.start import PolicyOptions
 from controller.reporting import OUTCOMES, REFUSALS
@@ -111,6 +111,8 @@ class Prepared:
         }
         targets = [mv.target_key for mv in self.binding.mvs]
         written = only_written | set(targets) | (set(WRITTEN_KEYS) & set(references))
+        if self.binding.mode_on_shed is not None:
+            written.add(SELECTOR)
         tick = self.settings.scan.supervision_s
         return Wanted(
             references=references,

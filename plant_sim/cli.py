@@ -67,6 +67,9 @@ def serve(
         str | None, typer.Option(help="Users and passwords; made where it does not exist")
     ] = None,
     trend: Annotated[str | None, typer.Option(help="CSV, a row every plant minute")] = None,
+    history: Annotated[
+        str | None, typer.Option(help="SQLite file for HistoryRead; without it in memory")
+    ] = None,
     ready_file: Annotated[str | None, typer.Option(help="Written when the server is up")] = None,
 ) -> None:
     """Serve R101, or several of its kind, over OPC UA until Ctrl-C."""
@@ -85,6 +88,7 @@ def serve(
         },
         "units": {"count": units},
         "handshake": {"heartbeat_timeout_s": heartbeat_timeout},
+        "history": {"file": history},
         "files": {"credentials": credentials, "trend": trend, "ready": ready_file},
     }
     gc.disable()  # until the server is up: collections cost a third of the start
@@ -172,6 +176,23 @@ def tags() -> None:
     from plant_sim.tag_page import tag_page  # noqa: PLC0415
 
     typer.echo(tag_page(), nl=False)
+
+
+@main.command()
+def nodeset(*, out: Annotated[Path, typer.Option(help="XML file to write")]) -> None:
+    """Write the address space as a NodeSet2 file, for tools and servers of other makers."""
+    from plant_sim.logs import configure_logs  # noqa: PLC0415  (asyncua takes half a second)
+    from plant_sim.opcua.nodeset import nodeset_xml  # noqa: PLC0415
+
+    configure_logs()
+    with _faults_as_exit_codes():
+        content = asyncio.run(nodeset_xml())
+        try:
+            out.write_bytes(content)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--out {out}: not written ({error.strerror or error})"
+            ) from None
 
 
 @main.command("tune-pi")

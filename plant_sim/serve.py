@@ -14,12 +14,14 @@ import structlog
 
 from plant_sim.compiled import compilation
 from plant_sim.errors import ConfigurationError
+from plant_sim.history import HistoryStore
 from plant_sim.opcua.area import PlantArea
+from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.pki import open_pki
 from plant_sim.opcua.server import APPLICATION_URI, PlantServer
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import RoleUsers, load_users
-from plant_sim.settings import UINT32_MAX, FileSettings, PlantSettings
+from plant_sim.settings import UINT32_MAX, FileSettings, HistorySettings, PlantSettings
 from plant_sim.trend import TrendFile, may_begin
 from plant_sim.unit.handshake import Handshake, ShedOption
 from plant_sim.unit.reactor_unit import ReactorUnit
@@ -41,7 +43,7 @@ async def serve(settings: PlantSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     files = settings.files
-    _refuse_shared_files(files, settings.units.count)
+    _refuse_shared_files(files, settings.units.count, settings.history.file)
     _refuse_ports_past_the_last(settings)
     users = _load_users(files.credentials)
     ready = Path(files.ready) if files.ready else None
@@ -59,10 +61,11 @@ async def serve(settings: PlantSettings) -> None:
     _log.info("stopped")
 
 
-def _refuse_shared_files(files: FileSettings, count: int = 1) -> None:
+def _refuse_shared_files(files: FileSettings, count: int = 1, history: str = "") -> None:
     """Raise ConfigurationError where two of the files are one: one would destroy the other."""
-    named = [("credentials", files.credentials), ("ready", files.ready)]
-    named += [("trend", name) for name in trend_names(files.trend, count)]
+    named = [("files.credentials", files.credentials), ("files.ready", files.ready)]
+    named += [("files.trend", name) for name in unit_names(files.trend, count)]
+    named += [("history.file", name) for name in unit_names(history, count)]
     seen: dict[Path, str] = {}
     for key, name in named:
         if not name:
@@ -70,12 +73,12 @@ def _refuse_shared_files(files: FileSettings, count: int = 1) -> None:
         other = seen.setdefault(Path(name).resolve(), key)
         if other != key:
             raise ConfigurationError(
-                f"files.{key} = {name!r}: the same file as files.{other}; give each its own path"
+                f"{key} = {name!r}: the same file as {other}; give each its own path"
             )
 
 
-def trend_names(name: str, count: int) -> list[str]:
-    """The trend file of each unit: `trend.csv` itself, of several `trend-1.csv`, `trend-2.csv`."""
+def unit_names(name: str, count: int) -> list[str]:
+    """A file for each unit: `trend.csv` itself, of several `trend-1.csv`, `trend-2.csv`."""
     if not name or count == 1:
         return [name] * count
     path = Path(name)
@@ -103,26 +106,32 @@ def _load_users(name: str) -> RoleUsers:
 
 
 def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) -> PlantArea:
-    """Every unit behind a server of its own; `closing` closes their trend files."""
+    """Every unit behind a server of its own; `closing` closes their trends and histories."""
     count = settings.units.count
     several = count > 1
     standard = StandardNodes() if several else None
     security = settings.security
     pki = None if security.insecure else open_pki(Path(security.pki), APPLICATION_URI)
     servers = []
-    for index, name in enumerate(trend_names(settings.files.trend, count)):
-        trend = _open_trend(name)
+    trends = unit_names(settings.files.trend, count)
+    histories = unit_names(settings.history.file, count)
+    for index, (trend_name, history_name) in enumerate(zip(trends, histories, strict=True)):
+        trend = _open_trend(trend_name)
         if trend is not None:
             closing.enter_context(trend)
+        number = index + 1 if several else None
+        history = _open_history(settings.history, history_name, number)
+        closing.callback(history.close)
         server = PlantServer(
             _make_unit(settings, index, trend),
             users,
             host=settings.server.host,
             port=settings.server.port + index if settings.server.port else 0,
             pki=pki,
+            history=history,
             trend=trend,
             standard=standard,
-            number=index + 1 if several else None,
+            number=number,
         )
         servers.append(server)
     return PlantArea(servers, tick_s=settings.server.tick_s)
@@ -217,6 +226,15 @@ def _open_trend(name: str) -> TrendFile | None:
             f"files.trend = {name!r}: cannot be written ({error.strerror}); "
             "give a path in a directory that exists and is yours"
         ) from None
+
+
+def _open_history(settings: HistorySettings, name: str, number: int | None) -> HistoryRecorder:
+    store = HistoryStore(
+        Path(name) if name else None,
+        retention_s=settings.retention_h * 3600.0,
+        max_values=settings.max_values,
+    )
+    return HistoryRecorder(store, interval_s=settings.interval_s, number=number)
 
 
 def _write_ready(path: Path, *endpoints: str) -> None:

@@ -83,6 +83,19 @@ class HandshakeSettings(_Section):
     shed_option: Literal["RETURN_TO_PI", "SAFE"] = "RETURN_TO_PI"
 
 
+class HistorySettings(_Section):
+    """The history that HistoryRead answers from, of every PV, SP and MV.
+
+    file: SQLite; empty: in memory, and lost with the process. Of several units each has its own,
+    `history.db` becomes `history-1.db`, `history-2.db`, ...
+    """
+
+    file: str = ""
+    interval_s: float = Field(default=1.0, ge=0.05, le=3600.0)
+    retention_h: float = Field(default=24.0, ge=0.01, le=100_000.0)
+    max_values: int = Field(default=100_000, ge=1000, le=100_000_000)
+
+
 class FileSettings(_Section):
     """Files; an empty name means none.
 
@@ -111,6 +124,7 @@ class PlantSettings(BaseSettings):
     simulation: SimulationSettings = SimulationSettings()
     units: UnitSettings = UnitSettings()
     handshake: HandshakeSettings = HandshakeSettings()
+    history: HistorySettings = HistorySettings()
     files: FileSettings = FileSettings()
 
     @classmethod

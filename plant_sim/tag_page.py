@@ -1,6 +1,9 @@
 """The tag table as a page of documentation, printed by `trimtab-plant tags`."""
 
+from plant_sim.opcua.alarm_fields import OF_LIMIT, OFF_NORMAL
 from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.tag_table import ENUM_TYPES, TAGS
 from plant_sim.unit.tags import NAMESPACE, Argument, Kind, Method, Tag
 
@@ -12,8 +15,21 @@ the one role named here, any other write is refused with BadUserAccessDenied, a 
 range, NaN or infinity with BadOutOfRange, a wrong type or an array with BadTypeMismatch, and the
 other items of the same Write still apply. Tags without a writer are the plant's own
 (BadNotWritable). `Target`, `HeartbeatIn` and `Request` are refused to any session but the one that
-holds the lease, while there is one.
+holds the lease, while there is one. HistoryRead answers the raw values of every PV and SP and of
+every `Target` and `Actual`. `trimtab-plant nodeset --out FILE` writes this page as NodeSet2.
 """
+
+ALARMS = """
+## Alarms
+
+Events on R101 and on the Server object. `i=` is the ConditionId: operator and engineer call
+Acknowledge and AddComment of the standard on it, with the EventId of an event since it was last
+raised. ConditionRefresh and ConditionRefresh2 tell a subscriber what stands. Severity 667 and more
+is priority high, 334 and more medium. Delays are plant time, those of WatchdogTimeout and
+DeadlineMiss wall time.
+
+| ConditionName | i= | type | severity | high limit | over below | on, off delay [s] | raised |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def tag_page() -> str:
@@ -30,6 +46,7 @@ def tag_page() -> str:
         lines.append(f"| {enum.__name__} | {number} | {values} |")
     lines += ["\n## Methods\n", "| browse path | i= | arguments | returns | callers | meaning |"]
     lines += ["| --- | --- | --- | --- | --- | --- |", *map(_method_row, METHODS)]
+    lines += [ALARMS, *map(_alarm_row, DEFINITIONS)]
     return "\n".join(lines) + "\n"
 
 
@@ -39,6 +56,20 @@ def _tag_row(tag: Tag) -> str:
     writer = tag.writer.value if tag.writer else ""
     return (
         f"| `{tag.path}` | {tag.number} | {kind} | {tag.unit} | {span} | {writer} | {tag.about} |"
+    )
+
+
+def _alarm_row(alarm: Definition) -> str:
+    limit, kind = alarm.limit, OFF_NORMAL
+    high = over = ""
+    if limit is not None:
+        kind = OF_LIMIT
+        high = f"{limit.value:g} {limit.unit}"
+        over = f"{limit.value - limit.deadband:g} {limit.unit}"
+    delays = f"{alarm.on_delay_s:g}, {alarm.off_delay_s:g}"
+    return (
+        f"| {alarm.name} | {alarm.number} | {kind} | {alarm.severity} | {high} | {over} | {delays} "
+        f"| {alarm.about} |"
     )
 
 

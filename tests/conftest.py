@@ -4,6 +4,14 @@ import pytest
 import structlog
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--captures",
+        metavar="DIR",
+        help="keep the exchanges with foreign OPC UA peers (tests/interop) as text in this folder",
+    )
+
+
 @pytest.fixture(autouse=True)
 def plain_logging():
     """No test logs to a stream that another one opened and closed."""

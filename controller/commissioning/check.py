@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.commissioning.comparison import (
+    SELECTOR,
     Finding,
     Verdict,
     absent_parts,
     compare_methods,
     compare_tag,
 )
+from controller.commissioning.scales import Scale
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
 from controller.opcua.connection import FAULTS
@@ -32,12 +34,14 @@ from controller.refusals import explain_error
 from controller.startup import SPEED, check_period, policy_refused, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from asyncua import Client
     from cryptography import x509
 
+    from controller.configuration.binding import Variable
+    from controller.configuration.choices import Choice
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Scaled, Tags
     from controller.opcua.nodes import AddressBook
@@ -96,7 +100,8 @@ async def _compare(prepared: Prepared) -> list[Finding]:
         server = await prepared.endpoint.connect(client)
         return [*_certificates(prepared, server), *await _findings(client, prepared)]
     except (*FAULTS, ServerRefusedError) as error:
-        raise PlantRefusedError(explain_error(error, prepared)) from None
+        reason = explain_error(error, prepared.endpoint, prepared.tags_file)
+        raise PlantRefusedError(reason) from None
     finally:
         try:
             await client.disconnect()
@@ -141,23 +146,69 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
             key=missing.key,
             verdict=Verdict.PLANT,
             found=f"{missing.reference}: {missing.detail}",
-            action="correct the reference in tags.toml",
+            action="correct the reference in tags.toml; `trimtab tags browse` lists the nodes",
         )
         for missing in book.missing
     ]
     for key, fact in facts.items():
-        scaled = _scaled(tags, key)
-        findings += compare_tag(key, fact, scaled, written=key in wanted.written)
+        findings += compare_tag(
+            key,
+            fact,
+            _scale(prepared, key),
+            written=key in wanted.written,
+            choices=_choices(tags, key),
+            numbers=_numbers(tags, key),
+        )
     findings += compare_methods(await _executable(client, book))
-    findings += [_period(prepared, facts), *_heartbeat(prepared, facts)]
+    if SPEED in facts or SPEED not in wanted.references:
+        findings.append(_period(prepared, facts))
+    findings += _heartbeat(prepared, facts)
     return [*findings, *absent_parts(tags)]
 
 
-def _scaled(tags: Tags, key: str) -> Scaled | None:
-    """The table of tags.toml that gives a tag its unit and range."""
+def _choices(tags: Tags, key: str) -> tuple[Choice, ...]:
+    """What tags.toml takes a selector or the mode of an MV to show."""
+    if key == SELECTOR:
+        return tags.handshake.mode_values.all
     group, name, *_ = key.split(".")
+    return tags.mv[name].remote if group == "mv" else (0,)
+
+
+def _scale(prepared: Prepared, key: str) -> Scale | None:
+    """How the values of a tag are read; None for a tag without a unit."""
+    group, name, *_ = key.split(".")
+    tags, binding = prepared.tags, prepared.binding
     tables: Mapping[str, Mapping[str, Scaled]] = {"cv": tags.cv, "mv": tags.mv, "dv": tags.dv}
-    return tables[group].get(name) if group in tables else None
+    manifest = prepared.runtime.manifest
+    variables: dict[str, Sequence[Variable]] = {
+        "cv": manifest.cvs,
+        "mv": manifest.mvs,
+        "dv": manifest.dvs,
+    }
+    if group not in tables:
+        return None
+    ways = {f"cv.{cv.name}": cv.pv.conversion for cv in binding.cvs}
+    ways |= {f"mv.{mv.name}": mv.conversion for mv in binding.mvs}
+    ways |= {f"dv.{dv.name}": dv.pv.conversion for dv in binding.dvs}
+    return Scale(
+        table=tables[group][name],
+        variable=next(item for item in variables[group] if item.name == name),
+        conversion=ways[f"{group}.{name}"],
+    )
+
+
+def _numbers(tags: Tags, key: str) -> Mapping[int, str]:
+    """What tags.toml makes of the numbers of an enumeration."""
+    meant: dict[Choice, str] = {}
+    group, name, *rest = key.split(".")
+    if key == SELECTOR:
+        values = tags.handshake.mode_values
+        shadow = values.shadow or ()
+        meant = dict.fromkeys(values.manual, "manual") | dict.fromkeys(shadow, "shadow")
+        meant |= dict.fromkeys(values.auto, "auto")
+    elif group == "mv" and rest == ["mode"]:
+        meant = dict.fromkeys(tags.mv[name].remote, "remote")
+    return {value: mode for value, mode in meant.items() if type(value) is int}
 
 
 async def _executable(client: Client, book: AddressBook) -> dict[str, bool | None]:
@@ -218,9 +269,19 @@ def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
     counts = {verdict: sum(item.verdict is verdict for item in ranked) for verdict in order}
     manifest = prepared.runtime.manifest
     console.print(
-        f"bundle {manifest.name} {manifest.version} fits tags.toml; "
+        f"tags: {prepared.tags_file}\n"
+        f"bundle {manifest.name} {manifest.version} fits them; "
         f"{counts[Verdict.FITS]} fit, {counts[Verdict.NOTE]} notes, "
         f"{counts[Verdict.CONFIGURATION]} to correct in the configuration, "
         f"{counts[Verdict.PLANT]} at the plant",
         highlight=False,
+    )
+    wrong = counts[Verdict.CONFIGURATION] + counts[Verdict.PLANT]
+    console.print(
+        "correct what is WRONG HERE in tags.toml and the settings, have the plant correct what is "
+        "WRONG THERE, and check again"
+        if wrong
+        else f"next: trimtab shadow --config {file}",
+        highlight=False,
+        markup=False,
     )

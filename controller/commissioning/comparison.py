@@ -13,12 +13,26 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
+from controller.commissioning.enumerations import listed, position
+from controller.commissioning.scales import (
+    DIFFERENCES,
+    IN_UNIT,
+    Scale,
+    likely_units,
+    number,
+)
+from controller.commissioning.stand_ins import absences
+from controller.commissioning.summary import now, summary
+from controller.configuration.choices import among, shown
 from controller.configuration.units import RAW
+from controller.opcua.image import measurement
+from controller.opcua.survey import NUMERIC
 from controller.opcua.targets import ANALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from controller.configuration.choices import Choice
     from controller.configuration.tags import Scaled, Tags
     from controller.opcua.survey import NodeFacts
 
@@ -42,48 +56,54 @@ class Finding:
     action: str = ""
 
 
-IN_UNIT = frozenset({"pv", "sp", "target", "actual", "track", "lo_lim", "hi_lim", "max_move_node"})
-WITHOUT_RANGE = frozenset({"max_move_node"})
 FLAGS = frozenset({"permit", "init", "windup_lo", "windup_hi", "request", "active"})
 TEXTS = frozenset({"status", "shed_reason"})
-INTEGERS = frozenset({"mode"})
+CLOCKS = frozenset({"clock.plant_time", "handshake.heartbeat_out"})
+SELECTOR = "handshake.mode"
 
-ABSENT = {
-    "handshake.heartbeat_in": "the plant cannot see this controller die: AUTO needs another "
-    "watchdog in the DCS",
-    "handshake.heartbeat_out": "a DCS that stands still is seen by stale values only",
-    "handshake.mode": "no operator's selector: AUTO cannot be entered, [mode] operator_mode rules",
-    "handshake.request": "nothing tells the DCS to follow: it must follow Target by itself",
-    "handshake.permit": "the DCS's permit is taken for granted",
-    "handshake.active": "whether the DCS follows is judged by reading Target back",
-    "handshake.take_lease": "two controllers are not kept apart by the DCS",
-    "handshake.shed": "a shed withdraws Request, without a reason",
-    "clock.plant_time": "plant time is this controller's monotonic clock",
+_INTEGERS = frozenset(NUMERIC - {ua.VariantType.Float, ua.VariantType.Double})
+_TEXTS = frozenset({ua.VariantType.String, ua.VariantType.LocalizedText})
+SELECTING: dict[type, tuple[frozenset[ua.VariantType], str]] = {
+    bool: (frozenset({ua.VariantType.Boolean}), "true or false"),
+    int: (_INTEGERS, "a whole number"),
+    str: (_TEXTS, "a text"),
 }
-"""What a DCS without this part means, said to the person who runs the check."""
-
-ABSENT_MV = {
-    "track": "AUTO starts from Actual",
-    "mode": "whether the MV follows is taken for granted",
-    "lo_lim": "the low limit is that of tags.toml",
-    "hi_lim": "the high limit is that of tags.toml",
-}
+"""Type of a choice in tags.toml -> types of a node that shows such, in words."""
+JUDGED = frozenset({"pv", "sp", "actual"})
+"""Tags whose value is bad outside range."""
 
 
 def compare_tag(
-    key: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+    key: str,
+    facts: NodeFacts,
+    scale: Scale | None,
+    *,
+    written: bool,
+    choices: Sequence[Choice] = (0,),
+    numbers: Mapping[int, str] | None = None,
 ) -> Iterator[Finding]:
-    """Everything about one variable; `scaled`: the table of tags.toml that gives its unit."""
-    name = key.rsplit(".", 1)[-1]
-    problems = list(_problems(key, name, facts, scaled, written=written))
+    """Everything about one variable.
+
+    scale: how its values are read, None for a tag without a unit.  choices: of a selector or a
+    mode, what tags.toml takes it to show.  numbers: what that means, for an enumeration.
+    """
+    problems = list(_problems(key, facts, scale, numbers or {}, written=written))
+    if key.rsplit(".", 1)[-1] == "mode" and not problems:
+        problems = list(_selection(key, facts, choices))
     yield from problems
     if not problems:
-        yield Finding(key=key, verdict=Verdict.FITS, found=_summary(facts))
+        yield Finding(key=key, verdict=Verdict.FITS, found=summary(key, facts, scale))
 
 
 def _problems(
-    key: str, name: str, facts: NodeFacts, scaled: Scaled | None, *, written: bool
+    key: str,
+    facts: NodeFacts,
+    scale: Scale | None,
+    numbers: Mapping[int, str],
+    *,
+    written: bool,
 ) -> Iterator[Finding]:
+    name = key.rsplit(".", 1)[-1]
     if not facts.variable:
         yield _plant(key, "a node that is no variable", "name the variable itself in tags.toml")
         return
@@ -93,10 +113,13 @@ def _problems(
     if written and not facts.user_writable:
         who = "by nobody" if not facts.writable else "by this user"
         yield _plant(key, f"not writable {who}", "have the server allow it, or use another account")
-    if scaled is not None and name in IN_UNIT:
-        yield from _unit(key, facts, scaled)
-        if name not in WITHOUT_RANGE:
-            yield from _range(key, facts, scaled)
+    if scale is not None and name in IN_UNIT:
+        yield from _unit(key, facts, scale.table)
+        if name not in DIFFERENCES:
+            yield from _range(key, facts, scale.table)
+        if name in JUDGED:
+            yield from _inside(key, facts, scale)
+    yield from _numbers(key, facts, numbers)
     yield from _value(key, facts, written=written)
 
 
@@ -109,19 +132,38 @@ def _type(key: str, name: str, facts: NodeFacts) -> Iterator[Finding]:
         wanted, right = "a number", facts.numeric
     elif name in FLAGS:
         wanted, right = "a Boolean", facts.kind is ua.VariantType.Boolean
-    elif name in INTEGERS:
-        integral = facts.numeric and facts.kind not in {
-            ua.VariantType.Float,
-            ua.VariantType.Double,
-        }
-        wanted, right = "a whole number", integral
+    elif name == "mode":
+        wanted = "a whole number, a text or a Boolean"
+        right = any(facts.kind in kinds for kinds, _ in SELECTING.values())
     elif name in TEXTS:
-        texts = {ua.VariantType.String, ua.VariantType.LocalizedText}
-        wanted, right = "a text", facts.kind in texts
+        wanted, right = "a text", facts.kind in _TEXTS
+    elif key in CLOCKS and facts.kind is ua.VariantType.DateTime:
+        wanted, right = "a number or a time", True
     else:
         wanted, right = "a number", facts.numeric or facts.kind is ua.VariantType.Boolean
     if not right:
         yield _plant(key, f"type {facts.kind_name}", f"name a node that holds {wanted}")
+
+
+def _selection(key: str, facts: NodeFacts, choices: Sequence[Choice]) -> Iterator[Finding]:
+    """A selector that can show what tags.toml waits for, and shows something known now."""
+    where = "handshake.mode_values" if key == SELECTOR else key.removesuffix("mode") + "remote"
+    kinds, words = SELECTING[type(choices[0])]
+    shows = None if facts.value is None else measurement(key, facts.value, 0.0).value
+    if facts.kind not in kinds:
+        yield Finding(
+            key=where,
+            verdict=Verdict.CONFIGURATION,
+            found=f"{shown(choices)}: the node of {key} is a {facts.kind_name}, not {words}",
+            action="write what the node shows, in its type",
+        )
+    elif key == SELECTOR and not (shows is None or among(shows, choices)):
+        yield Finding(
+            key=where,
+            verdict=Verdict.CONFIGURATION,
+            found=f"the node shows {shows!r}, tags.toml knows {shown(choices)}",
+            action="correct the values, or add what it shows to one of them",
+        )
 
 
 def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
@@ -132,14 +174,14 @@ def _unit(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
         yield Finding(
             key=key,
             verdict=Verdict.NOTE,
-            found="the server names no unit",
+            found=f"the server names no unit{now(facts)}",
             action=f"make sure that it is {wanted}",
         )
     elif facts.unit is None:
         yield Finding(
             key=key,
             verdict=Verdict.NOTE,
-            found=f"unit {facts.unit_text!r}, which is not known here",
+            found=f"unit {facts.unit_text!r}, which is not known here{now(facts)}",
             action=f"make sure that it means {wanted}",
         )
     elif facts.unit != wanted and {facts.unit, wanted} != {"kg/m3", "g/L"}:
@@ -173,6 +215,46 @@ def _range(key: str, facts: NodeFacts, scaled: Scaled) -> Iterator[Finding]:
         )
 
 
+def _inside(key: str, facts: NodeFacts, scale: Scale) -> Iterator[Finding]:
+    """A present value outside range is bad; where the server names no unit, that is the cause."""
+    held = number(facts)
+    low, high = scale.table.range
+    if held is None or low <= held <= high:
+        return
+    likely = [unit for unit in likely_units(facts, scale.variable) if unit != scale.table.unit]
+    named = facts.unit is not None
+    hint = f"; it would fit {', '.join(likely)}" if likely and not named else ""
+    yield Finding(
+        key=key,
+        verdict=Verdict.NOTE if named else Verdict.CONFIGURATION,
+        found=f"now {held:.6g}, outside range {low:g} to {high:g}",
+        action="bad until it is inside: AUTO waits"
+        if named
+        else f"correct unit or range in tags.toml{hint}",
+    )
+
+
+def _numbers(key: str, facts: NodeFacts, numbers: Mapping[int, str]) -> Iterator[Finding]:
+    """Numbers of tags.toml that the server does not have, or calls otherwise."""
+    if not facts.names:
+        return
+    for value, meaning in numbers.items():
+        said = facts.names.get(value)
+        other = None if said is None else position(said)
+        if said is None and meaning != "shadow":  # a DCS may do without that position
+            found = f"{value} stands for {meaning} in tags.toml, and is none of the server's"
+        elif said is not None and meaning in {"manual", "auto"} and other not in {None, meaning}:
+            found = f"{value} stands for {meaning} in tags.toml, and is the server's {said}"
+        else:
+            continue
+        yield Finding(
+            key=key,
+            verdict=Verdict.CONFIGURATION,
+            found=found,
+            action=f"correct the number; the server has {listed(facts.names)}",
+        )
+
+
 def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
     held = facts.value
     if held is None or (written and not facts.readable):
@@ -195,20 +277,9 @@ def _value(key: str, facts: NodeFacts, *, written: bool) -> Iterator[Finding]:
 
 
 def absent_parts(tags: Tags) -> Iterator[Finding]:
-    """What this DCS does not have according to tags.toml, and what follows."""
-    given = {key for key, _ in tags.texts()}
-    for key, consequence in ABSENT.items():
-        if key not in given:
-            yield Finding(key=key, verdict=Verdict.NOTE, found="absent", action=consequence)
-    for name in tags.mv:
-        for part, consequence in ABSENT_MV.items():
-            if f"mv.{name}.{part}" not in given:
-                yield Finding(
-                    key=f"mv.{name}.{part}",
-                    verdict=Verdict.NOTE,
-                    found="absent",
-                    action=consequence,
-                )
+    """What this DCS does not have according to tags.toml, and what stands in for it."""
+    for key, words in absences(tags):
+        yield Finding(key=key, verdict=Verdict.NOTE, found="absent", action=words)
 
 
 def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:
@@ -223,9 +294,3 @@ def compare_methods(executable: Mapping[str, bool | None]) -> Iterator[Finding]:
 
 def _plant(key: str, found: str, action: str) -> Finding:
     return Finding(key=key, verdict=Verdict.PLANT, found=found, action=action)
-
-
-def _summary(facts: NodeFacts) -> str:
-    limits = "" if facts.range is None else f"{facts.range[0]:g} to {facts.range[1]:g}"
-    words = (facts.kind_name, facts.unit_text, limits, "writable" if facts.user_writable else "")
-    return ", ".join(word for word in words if word)

@@ -7,12 +7,20 @@ beside the first one found.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.configuration.units import Conversion, conversion
+from controller.commissioning.enumerations import listed, remote, selector
+from controller.commissioning.scales import (
+    Row,
+    largest_move,
+    limits,
+    number,
+    scale,
+    unit_fits,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +100,7 @@ class Guess:
     remark: str = ""
     nodes: tuple[tuple[str, int | None, str], ...] = ()
     methods: tuple[tuple[str, int, int], ...] = ()
-    literals: tuple[tuple[str, str, str], ...] = field(default=())
+    literals: tuple[Row, ...] = field(default=())
 
 
 def words(text: str) -> list[str]:
@@ -123,11 +131,7 @@ def guess(found: Sequence[Found], manifest: Manifest) -> list[Guess]:
     tables = [_cv(found, cv) for cv in manifest.cvs]
     tables += [_mv(found, mv) for mv in manifest.mvs]
     tables += [_dv(found, dv) for dv in manifest.dvs]
-    block = _beside(found, _first(found, HANDSHAKE["heartbeat_in"]), HANDSHAKE)
-    methods = _methods(found, block)
-    if block or methods:
-        nodes = tuple((key, place, "") for key, place in block.items())
-        tables.append(Guess(name="handshake", nodes=nodes, methods=methods))
+    tables.append(_handshake(found))
     for name, keys in (("clock", CLOCK), ("diagnostics", DIAGNOSTICS)):
         first = next(iter(keys.values()))
         beside = _beside(found, _first(found, first), keys)
@@ -146,7 +150,7 @@ def _cv(found: Sequence[Found], variable: Variable) -> Guess:
         name=f"cv.{variable.name}",
         remark=_remark(variable, pv, sp),
         nodes=nodes,
-        literals=_scale(found, pv, variable),
+        literals=tuple(scale(_facts(found, pv), variable)),
     )
 
 
@@ -156,7 +160,7 @@ def _dv(found: Sequence[Found], variable: Variable) -> Guess:
         name=f"dv.{variable.name}",
         remark=_remark(variable, pv),
         nodes=(("pv", pv, _note(found, pv)),),
-        literals=_scale(found, pv, variable),
+        literals=tuple(scale(_facts(found, pv), variable)),
     )
 
 
@@ -166,26 +170,47 @@ def _mv(found: Sequence[Found], variable: Variable) -> Guess:
     nodes = [("target", target, _note(found, target)), ("actual", actual, _note(found, actual))]
     beside = _beside(found, target, BESIDE_MV)
     nodes += [(key, place, "") for key, place in beside.items()]
-    scale = _scale(found, actual if actual is not None else target, variable)
-    move = ("max_move", *_largest_move(found, beside, _range(found, actual, variable)))
+    facts = _facts(found, actual if actual is not None else target)
+    span = limits(facts, unit_of(facts, variable)[0], variable)
+    move = largest_move(_facts(found, beside.get("max_move_node")), span)
     return Guess(
         name=f"mv.{variable.name}",
         remark=_remark(variable, target, actual),
         nodes=tuple(nodes),
-        literals=(*scale, move),
+        literals=(*scale(facts, variable), move, *_remote(found, beside.get("mode"))),
     )
 
 
-def _largest_move(
-    found: Sequence[Found], beside: dict[str, int], limits: tuple[float, float]
-) -> tuple[str, str]:
-    """What the DCS allows now, where it says so; else 5 % of the range."""
-    place = beside.get("max_move_node")
-    held = None if place is None else found[place].facts.value
-    value = None if held is None or held.Value is None else held.Value.Value
-    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
-        return f"{float(value):.6g}", "largest move a scan, as the DCS has it now"
-    return f"{0.05 * (limits[1] - limits[0]):.6g}", "largest move a scan; 5 % of the range"
+def _remote(found: Sequence[Found], place: int | None) -> list[Row]:
+    """Which numbers of the MV's mode mean that it follows."""
+    if place is None:
+        return []
+    names = found[place].facts.names
+    numbers = remote(names)
+    said = f"the server's: {listed(names)}" if names else "the server does not name them: ask"
+    return [("remote", str(numbers or [2]), f"values of `mode` that follow; {said}")]
+
+
+def _handshake(found: Sequence[Found]) -> Guess:
+    block = _beside(found, _first(found, HANDSHAKE["heartbeat_in"]), HANDSHAKE)
+    nodes = tuple((key, place, "") for key, place in block.items())
+    literals: list[Row] = []
+    if "mode" in block:
+        names = found[block["mode"]].facts.names
+        values = ", ".join(f"{name} = {value}" for name, value in selector(names).items())
+        said = f"the server's: {listed(names)}" if names else "the server does not name them: ask"
+        literals.append(("mode_values", f"{{ {values} }}", said))
+    return Guess(
+        name="handshake",
+        remark="what the DCS has of the hand-shake; what it lacks is done without",
+        nodes=nodes,
+        methods=_methods(found, block),
+        literals=tuple(literals),
+    )
+
+
+def _facts(found: Sequence[Found], place: int | None) -> NodeFacts | None:
+    return None if place is None else found[place].facts
 
 
 def _best(found: Sequence[Found], variable: Variable, role: Callable[[Found], float]) -> int | None:
@@ -196,7 +221,7 @@ def _best(found: Sequence[Found], variable: Variable, role: Callable[[Found], fl
         if not (facts.variable and facts.numeric and facts.scalar):
             continue
         like, fits = likeness(variable.name, item.names), role(item)
-        unit = _unit_fits(facts.unit, variable.unit)
+        unit = unit_fits(facts.unit, variable.unit)
         if like == 0.0 or fits < 0.0 or unit < 0.0:
             continue
         score = 10.0 * like + 2.0 * fits + unit
@@ -218,16 +243,6 @@ def _role(
     if present & other and not present & own:
         return -1.0
     return 1.0 if present & own else 0.0
-
-
-def _unit_fits(unit: str | None, wanted: str) -> float:
-    if unit is None:
-        return 0.0
-    if unit == "percent":
-        return 0.5
-    if unit == wanted:
-        return 1.5
-    return 1.0 if isinstance(conversion(unit, wanted), Conversion) else -1.0
 
 
 def _first(found: Sequence[Found], names: set[str]) -> int | None:
@@ -276,39 +291,14 @@ def _advisory(found: Sequence[Found], manifest: Manifest) -> Guess | None:
     return Guess(name="diagnostics.advisory", nodes=tuple(nodes)) if nodes else None
 
 
-def _scale(
-    found: Sequence[Found], place: int | None, variable: Variable
-) -> tuple[tuple[str, str, str], ...]:
-    """Unit, span where it is percent, and range."""
-    unit = found[place].facts.unit if place is not None else None
-    note = "" if unit is not None else "the server names no unit that is known: check"
-    low, high = _range(found, place, variable)
-    rows = [("unit", f'"{unit or variable.unit}"', note)]
-    if unit == "percent":
-        span = f"[{float(variable.low)}, {float(variable.high)}]"
-        rows.append(("span", span, f"what 0 and 100 % stand for, in {variable.unit}"))
-    rows.append(("range", f"[{low}, {high}]", "instrument range, in `unit`"))
-    return tuple(rows)
-
-
-def _range(found: Sequence[Found], place: int | None, variable: Variable) -> tuple[float, float]:
-    facts = found[place].facts if place is not None else None
-    if facts is not None and facts.range is not None and facts.range[0] < facts.range[1]:
-        return facts.range
-    if facts is not None and facts.unit == "percent":
-        return 0.0, 100.0
-    way = conversion(facts.unit if facts and facts.unit else variable.unit, variable.unit)
-    if not isinstance(way, Conversion):
-        return float(variable.low), float(variable.high)
-    return round(way.to_server(variable.low), 6), round(way.to_server(variable.high), 6)
-
-
 def _note(found: Sequence[Found], place: int | None) -> str:
     if place is None:
         return "nothing found: choose from the list below"
     facts = found[place].facts
-    limits = "" if facts.range is None else f" {facts.range[0]:g}..{facts.range[1]:g}"
-    return f"{facts.kind_name} {facts.unit_text}{limits}".strip()
+    stated = "" if facts.range is None else f"{facts.range[0]:g}..{facts.range[1]:g}"
+    held = number(facts)
+    parts = (facts.kind_name, facts.unit_text, stated, "" if held is None else f"now {held:.6g}")
+    return " ".join(part for part in parts if part)
 
 
 def _remark(variable: Variable, *places: int | None) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from controller.commissioning.enumerations import listed
 from controller.commissioning.guesses import Guess, guess
+from controller.commissioning.stand_ins import stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +60,9 @@ def propose(
         "",
     ]
     if manifest is not None:
-        lines += _guessed(guess(found, manifest), texts)
+        guesses = guess(found, manifest)
+        lines += _guessed(guesses, texts)
+        lines += _stand_ins(guesses, [mv.name for mv in manifest.mvs])
     lines += ["## Everything the server has; rw means that some user may write it.", "##"]
     lines += _listing(found, texts)
     return "\n".join(lines) + "\n"
@@ -66,8 +71,9 @@ def propose(
 def references(found: Sequence[Found], short: dict[int, str]) -> list[str]:
     """How tags.toml names each node: by browse path where that is unique, else by node id."""
     paths = [_by_path(item, short) for item in found]
+    times = Counter(paths)
     return [
-        path if path is not None and paths.count(path) == 1 else _by_id(item.node, short)
+        path if path is not None and times[path] == 1 else _by_id(item.node, short)
         for item, path in zip(found, paths, strict=True)
     ]
 
@@ -126,6 +132,18 @@ def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
         yield ""
 
 
+def _stand_ins(guesses: Sequence[Guess], mvs: Sequence[str]) -> Iterator[str]:
+    """What was not found of the hand-shake, and what is done without it."""
+    given = [
+        f"{table.name}.{key}" for table in guesses for key, *_ in (*table.nodes, *table.methods)
+    ]
+    missing = list(stand_ins(given, mvs))
+    if missing:
+        yield "## Not found beside the others; name it if the server has it, else:"
+        yield from (f"##   {key}: {words}" for key, words in missing)
+        yield ""
+
+
 def _parent(reference: str) -> str:
     """The object that a method belongs to; its path is the method's without the last name."""
     return re.sub(r"(?<!&)/(?:[^/&]|&.)*$", "", reference)
@@ -143,4 +161,5 @@ def _listing(found: Sequence[Found], texts: Sequence[str]) -> Iterator[str]:
         words.append("" if facts.range is None else f"{facts.range[0]:g}..{facts.range[1]:g}")
         words.append("rw" if facts.writable else "r")
         words.append("(this user may write)" if facts.user_writable else "")
+        words.append(remark(f"({listed(facts.names)})") if facts.names else "")
         yield "## " + "  ".join(word for word in words if word)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from controller.configuration.choices import Choice
     from controller.configuration.tags import CvTag, DvTag, MvTag, Scaled, Tags, Watched
 
 
@@ -94,7 +95,7 @@ class BoundMv:
     actual: BoundTag
     target_key: str
     keys: Mapping[str, str]
-    remote: tuple[int, ...]
+    remote: tuple[Choice, ...]
 
     @property
     def conversion(self) -> Conversion:
@@ -112,14 +113,16 @@ class Binding:
     """All variables in the manifest's order.
 
     handshake: "permit" -> "handshake.permit" of the value tags that this DCS has.
-    mode_values: the selector's number -> "manual", "shadow" or "auto".
+    mode_values: what the selector shows -> "manual", "shadow" or "auto".
+    mode_on_shed: what is written to the selector on a shed; None = it is never written.
     """
 
     cvs: tuple[BoundCv, ...]
     mvs: tuple[BoundMv, ...]
     dvs: tuple[BoundDv, ...]
     handshake: Mapping[str, str]
-    mode_values: Mapping[int, str]
+    mode_values: Mapping[Choice, str]
+    mode_on_shed: Choice | None = None
 
 
 def bind(tags: Tags, manifest: ManifestLike, *, file: Path | str) -> Binding:
@@ -137,7 +140,12 @@ def bind(tags: Tags, manifest: ManifestLike, *, file: Path | str) -> Binding:
         handshake={
             key.removeprefix(prefix): key for key in tags.references() if key.startswith(prefix)
         },
-        mode_values={values.manual: "manual", values.shadow: "shadow", values.auto: "auto"},
+        mode_values={
+            choice: name
+            for name in ("manual", "shadow", "auto")
+            for choice in getattr(values, name) or ()
+        },
+        mode_on_shed=tags.handshake.mode_on_shed,
     )
 
 
@@ -200,7 +208,14 @@ def _watched(key: str, tag: Watched, way: Conversion) -> BoundTag:
 
 
 def _conversion(key: str, tag: Scaled, variable: Variable, file: Path | str) -> Conversion:
-    found = conversion(tag.unit, variable.unit, span=tag.span, scale=tag.scale, offset=tag.offset)
+    found = conversion(
+        tag.unit,
+        variable.unit,
+        span=tag.span,
+        scale=tag.scale,
+        offset=tag.offset,
+        counts=tag.counts,
+    )
     if isinstance(found, NoConversion):
         raise ConfigError(
             file=file, key=f"{key}.unit", received=tag.unit, allowed=found.allowed,

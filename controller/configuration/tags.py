@@ -9,7 +9,7 @@ with the manifest of a bundle.  Logical tag keys are the file's own dotted keys:
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,9 +19,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from controller.configuration.choices import Choices
+from controller.configuration.handshake import NO_REFERENCES, HandshakeTags, ModeValues
 from controller.configuration.references import (
     FORMS,
     MethodRef,
@@ -30,7 +31,7 @@ from controller.configuration.references import (
     parse_method,
     parse_reference,
 )
-from controller.configuration.units import KNOWN, PERCENT, RAW
+from controller.configuration.units import PERCENT, RAW
 from controller.errors import ConfigError, translate
 
 if TYPE_CHECKING:
@@ -61,54 +62,58 @@ Name = Annotated[str, AfterValidator(_named)]
 class Section(BaseModel):
     """A frozen table that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Scaled(Section):
     """What every process tag has: the unit on the server and the instrument range in it.
 
-    span belongs to unit "percent" (what 0 and 100 % stand for, in the model's unit); scale and
-    offset belong to unit "raw" (model's unit = scale * raw + offset).
+    span belongs to unit "percent" (what 0 and 100 % stand for, in the model's unit).  unit "raw"
+    has either counts, two readings of the converter, and the span that they stand for, or scale
+    and offset (model's unit = scale * raw + offset).
     """
 
     unit: str
     range: Interval
+    counts: Interval | None = None
     span: Annotated[Interval | None, Field(validate_default=True)] = None
     scale: Annotated[Positive | None, Field(validate_default=True)] = None
     offset: Finite | None = None
 
-    @field_validator("unit")
+    @field_validator("range", "counts")
     @classmethod
-    def _known(cls, unit: str) -> str:
-        if unit not in KNOWN:
-            raise ValueError(f"one of: {', '.join(KNOWN)}")
-        return unit
-
-    @field_validator("range")
-    @classmethod
-    def _ascending(cls, interval: tuple[float, float]) -> tuple[float, float]:
-        if not interval[0] < interval[1]:
+    def _ascending(cls, interval: Interval | None) -> Interval | None:
+        if interval is not None and not interval[0] < interval[1]:
             raise ValueError("[low, high] with low < high")
         return interval
 
-    @field_validator("span", "scale", "offset")
+    @field_validator("counts", "span", "scale", "offset")
     @classmethod
     def _belongs(cls, value: object, info: ValidationInfo) -> object:
-        """Span goes with percent, scale and offset with raw; an offset may be absent (0)."""
-        unit = info.data.get("unit")
-        owner = PERCENT if info.field_name == "span" else RAW
-        if value is not None and unit != owner:
-            raise ValueError(f'nothing, unless unit = "{owner}"')
-        if value is None and unit == owner and info.field_name != "offset":
-            raise ValueError(f'{_WANTED[info.field_name or ""]}, since unit = "{owner}"')
-        if isinstance(value, tuple) and not value[0] < value[1]:
+        """What a unit needs is there, and what another unit needs is not."""
+        name, unit = info.field_name or "", info.data.get("unit")
+        raw, counted = unit == RAW, info.data.get("counts") is not None
+        needed = {"span": unit == PERCENT or (raw and counted), "scale": raw and not counted}
+        allowed = {**needed, "counts": raw, "offset": raw and not counted}
+        if value is not None and not allowed[name]:
+            raise ValueError(f"nothing, unless {_OWNERS[name]}")
+        if value is None and needed.get(name):
+            raise ValueError(f'{_WANTED[name]}, since unit = "{unit}"')
+        if name == "span" and isinstance(value, tuple) and not value[0] < value[1]:
             raise ValueError(_WANTED["span"])
         return value
 
 
+_OWNERS = {
+    "counts": 'unit = "raw"',
+    "span": 'unit = "percent", or unit = "raw" with counts',
+    "scale": 'unit = "raw" without counts',
+    "offset": 'unit = "raw" without counts',
+}
 _WANTED = {
-    "span": "[value at 0 %, value at 100 %] in the model's unit, ascending",
-    "scale": "a number above 0, the model's unit = scale * raw + offset",
+    "span": "[value at 0 % or counts[0], value at 100 % or counts[1]] in the model's unit, "
+    "ascending",
+    "scale": "a number above 0, the model's unit = scale * raw + offset; or counts and span",
 }
 
 
@@ -143,7 +148,7 @@ class MvTag(Scaled):
     """A manipulated variable.  max_move: largest move a scan, in `unit`.
 
     The limits, track and output nodes are in `unit`; max_move_node overrides max_move downwards.
-    remote: the values of the node `mode` that mean "follows the controller".
+    remote: the value or values of the node `mode` that mean "follows the controller".
     """
 
     max_move: Positive
@@ -154,7 +159,7 @@ class MvTag(Scaled):
     hi_lim: str | None = None
     max_move_node: str | None = None
     mode: str | None = None
-    remote: tuple[int, ...] = (2,)
+    remote: Choices = (2,)
     permit: str | None = None
     init: str | None = None
     windup_lo: str | None = None
@@ -162,39 +167,8 @@ class MvTag(Scaled):
     status: str | None = None
 
 
-class ModeValues(Section):
-    """The selector's integer for each mode."""
-
-    manual: int = 0
-    shadow: int = 1
-    auto: int = 2
-
-    @model_validator(mode="after")
-    def _different(self) -> Self:
-        if len({self.manual, self.shadow, self.auto}) != 3:
-            raise ValueError("three different numbers for manual, shadow and auto")
-        return self
-
-
-class HandshakeTags(Section):
-    """The parts of the hand-shake that this DCS has; what is absent is done without."""
-
-    heartbeat_in: str | None = None
-    heartbeat_out: str | None = None
-    heartbeat_timeout: str | None = None
-    mode: str | None = None
-    mode_values: ModeValues = ModeValues()
-    request: str | None = None
-    permit: str | None = None
-    active: str | None = None
-    shed_reason: str | None = None
-    take_lease: str | None = None
-    release_lease: str | None = None
-    shed: str | None = None
-
-
 class ClockTags(Section):
-    """Plant time [s] and its speed; absent = the controller's monotonic clock."""
+    """Plant time, a number [s] or a DateTime, and its speed; absent = the monotonic clock."""
 
     plant_time: str | None = None
     speed: str | None = None
@@ -232,7 +206,7 @@ class Tags(Section):
                         yield f"{group}.{name}.{key}", text
         for section in ("handshake", "clock", "diagnostics"):
             for key, text in getattr(self, section):
-                if isinstance(text, str):
+                if isinstance(text, str) and key not in NO_REFERENCES:
                     yield f"{section}.{key}", text
         for name, text in self.diagnostics.advisory.items():
             yield f"diagnostics.advisory.{name}", text
@@ -278,6 +252,12 @@ def load_tags(path: Path) -> Tags:
 
 def parse_tags(data: dict[str, Any], *, file: Path | str) -> Tags:
     """Check the contents of tags.toml.  Raises ConfigError."""
+    if "cv" not in data and "mv" not in data:
+        raise ConfigError(
+            file=file, key="", received="no table [cv.*] and no table [mv.*]",
+            allowed="a table for each variable of the model",
+            action="`trimtab tags browse` proposes them as comments: check each, remove its #",
+        )  # fmt: skip
     try:
         tags = Tags.model_validate(data)
     except ValidationError as error:

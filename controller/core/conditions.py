@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
+from controller.core.state import Mode
 from controller.core.types import (
     Advised,
     Faulted,
@@ -87,6 +88,7 @@ class Condition(StrEnum):
     NO_PERMIT = "no_permit"
     FOREIGN_ACTIVE = "foreign_active"
     RELEASE_DUE = "release_due"
+    SHED_STANDS = "shed_stands"
     UNCERTAIN_INPUT = "uncertain_input"
     READ_ONLY = "read_only"
     JOURNAL_DEGRADED = "journal_degraded"
@@ -127,6 +129,10 @@ TABLE: dict[Condition, tuple[Effect, str]] = {
     Condition.NO_PERMIT: (_BAR | Effect.LATCHED, "the DCS gives no permit"),
     Condition.FOREIGN_ACTIVE: (_BAR, "the DCS follows another controller"),
     Condition.RELEASE_DUE: (_BAR, "the DCS has not confirmed yet that it took the MVs back"),
+    Condition.SHED_STANDS: (
+        Effect.LATCHED,
+        "this controller put the selector back: the operator must select anew",
+    ),
     Condition.UNCERTAIN_INPUT: (_BAR, "a measurement is of uncertain quality"),
     Condition.READ_ONLY: (_BAR, "read-only: nothing is written"),
     Condition.JOURNAL_DEGRADED: (Effect.NONE, "the journal cannot be written"),
@@ -167,6 +173,7 @@ class Circumstances:
 
     period_problem: why the scan period does not fit sample time and plant speed; "" when it does.
     release_due: the DCS was told to take the MVs back, and has not confirmed it.
+    selector_written: a shed writes the operator's selector, so that what it then shows is no act.
     """
 
     read_only: bool = False
@@ -176,6 +183,7 @@ class Circumstances:
     shed_on_journal: bool = True
     period_problem: str = ""
     release_due: bool = False
+    selector_written: bool = False
 
 
 def effects(findings: Iterable[Finding]) -> Effects:
@@ -206,6 +214,8 @@ def derive(
     last_target: (n_mv,) last accepted targets, NaN where none is in force.
     """
     found = [*_surroundings(around), *_inputs(readings), *_handshake(readings, state)]
+    if state.mode is Mode.SHED and around.selector_written:
+        found.append(Finding(condition=Condition.SHED_STANDS))
     if readings.new_session:
         found.append(Finding(condition=Condition.NEW_SESSION))
     if proposal is not None:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from controller.configuration.choices import among, shown
 from controller.core.types import Fault, FaultKind, OperatorMode, Quality
 from models.runtime import CLOCK_JITTER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from controller.configuration.binding import Binding, BoundMv, BoundTag
+    from controller.configuration.choices import Choice
     from controller.core.types import Measurement, Scalar, Snapshot
 
 SPIKE_SCANS = 3
@@ -183,22 +185,14 @@ class Judge:
         del self.faults[known:]
         return value is True
 
-    def integer(
-        self, key: str | None, *, missing: int | None = None, allowed: tuple[int, ...] = ()
-    ) -> int | None:
-        """An enumeration's number; `missing` where there is no such tag, None if unusable."""
-        if key is None:
-            return missing
+    def choice(self, key: str, allowed: Collection[Choice] = ()) -> Choice | None:
+        """What a selector shows; None with a fault where it is unusable or not among `allowed`."""
         value = self._usable(key)
         if value is None:
             return None
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and (not allowed or value in allowed)
-        ):
+        if isinstance(value, int | str) and (not allowed or among(value, allowed)):
             return value
-        wanted = f"one of {', '.join(map(str, allowed))}" if allowed else "a whole number"
+        wanted = f"one of {shown(allowed)}" if allowed else "a whole number, a text or a Boolean"
         self._bad(key, FaultKind.TYPE, f"{wanted} is wanted, received {value!r}")
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from controller.configuration.choices import among
 from controller.core.judge import Judge, ValidationMemory, ValidationRules
 from controller.core.types import Handshake, OperatorLimits, OperatorMode, Readings, flags, vector
 
@@ -71,9 +72,10 @@ def validate(
 
 def _follows(judge: Judge, entry: BoundMv) -> bool:
     """True when this MV accepts a remote target; every doubt is a no."""
-    mode = judge.integer(entry.keys.get("mode"), missing=entry.remote[0])
+    mode = entry.keys.get("mode")
+    follows = mode is None or among(judge.choice(mode), entry.remote)
     permit = judge.truth(entry.keys.get("permit"), missing=True)
-    return mode in entry.remote and permit is True and judge.is_finite(entry.actual.key)
+    return follows and permit is True and judge.is_finite(entry.actual.key)
 
 
 def _limits(judge: Judge, binding: Binding) -> OperatorLimits:
@@ -108,8 +110,8 @@ def _handshake(judge: Judge, binding: Binding, rules: ValidationRules) -> Handsh
     keys = binding.handshake
     operator: OperatorMode | None = rules.stand_in
     if "mode" in keys:
-        number = judge.integer(keys["mode"], allowed=tuple(binding.mode_values))
-        operator = None if number is None else OperatorMode(binding.mode_values[number])
+        shows = judge.choice(keys["mode"], allowed=tuple(binding.mode_values))
+        operator = None if shows is None else OperatorMode(binding.mode_values[shows])
     return Handshake(
         operator=operator,
         permit=judge.truth(keys.get("permit")),

@@ -310,11 +310,13 @@ class Connection:
         await asyncio.sleep(0)
 
 
-def encode(value: float, kind: ua.VariantType) -> ua.Variant:
+def encode(value: float | str, kind: ua.VariantType) -> ua.Variant:
     """Return the value as the type of its node; an integer node takes it rounded.
 
     Raises ValueError for a value that the type cannot hold: nothing wraps, nothing is cut.
     """
+    if isinstance(value, str):
+        return _encode_text(value, kind)
     match kind:
         case ua.VariantType.Boolean if value in (0, 1):
             return ua.Variant(bool(value), kind)
@@ -326,6 +328,14 @@ def encode(value: float, kind: ua.VariantType) -> ua.Variant:
             low, high = _INTEGERS[kind]
             if low <= round(value) <= high:
                 return ua.Variant(round(value), kind)
+    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
+
+
+def _encode_text(value: str, kind: ua.VariantType) -> ua.Variant:
+    if kind is ua.VariantType.String:
+        return ua.Variant(value, kind)
+    if kind is ua.VariantType.LocalizedText:
+        return ua.Variant(ua.LocalizedText(value), kind)
     raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
 
 

@@ -8,7 +8,7 @@ which are of now; a notification never replaces a value with a later source time
 from __future__ import annotations
 
 import math
-from datetime import UTC
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from controller.core.types import Measurement, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from asyncua import ua
 
@@ -53,12 +52,17 @@ def _quality(status: ua.StatusCode) -> Quality:
 
 
 def _scalar(delivered: ua.DataValue) -> tuple[Scalar | None, bool]:
-    """(value, readable): arrays and structures are not readable, an absent value is."""
+    """(value, readable): arrays and structures are not readable, an absent value is.
+
+    A DateTime becomes seconds since 1970, so that it serves as plant time or as a heartbeat.
+    """
     value = None if delivered.Value is None else delivered.Value.Value
     if value is None:
         return None, True
     if isinstance(value, bool | int | float):
         return value, True
+    if isinstance(value, datetime):  # a clock; asyncua leaves out that it is UTC
+        return value.replace(tzinfo=UTC).timestamp(), True
     text = value if isinstance(value, str) else getattr(value, "Text", None)  # a LocalizedText
     return (_unicode(text), True) if isinstance(text, str) else (None, False)
 

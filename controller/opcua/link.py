@@ -170,7 +170,7 @@ class Link:
         await self.poll()
         if admit is not None:
             admit(self._image.measurements())
-        await self._outbound.attach(connection)
+        await self._outbound.attach(connection, self._image.measurements())
         return None
 
     def _expires(self, role: str, certificate: x509.Certificate | None) -> None:
@@ -286,7 +286,9 @@ class Link:
 
     async def shed(self, reason: str) -> Failed | None:
         """Hand the MVs back to the DCS; see `Outbound.shed`."""
-        return await self._outbound.shed(reason) if self.connected else NOT_CONNECTED
+        if not self.connected:
+            return NOT_CONNECTED
+        return await self._outbound.shed(reason, self._image.measurements())
 
 
 def _report(task: asyncio.Task[None], on_fault: Callable[[BaseException], None]) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
+from controller.configuration.choices import among
 from controller.core.types import (
     NOTHING_WRITTEN,
     NotWritten,
     NotWrittenReason,
     Partial,
+    Quality,
     WriteFailure,
     Written,
 )
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.configuration.binding import Binding
+    from controller.configuration.choices import Choice
     from controller.core.types import Measurement, Move, WriteOutcome
     from controller.opcua.connection import Connection
     from controller.opcua.requests import Requests
 
 HEARTBEAT_IN = "handshake.heartbeat_in"
 REQUEST = "handshake.request"
+SELECTOR = "handshake.mode"
 TAKE_LEASE = "handshake.take_lease"
 RELEASE_LEASE = "handshake.release_lease"
 SHED = "handshake.shed"
@@ -72,17 +76,17 @@ class Outbound:
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
 
-    async def attach(self, connection: Connection) -> None:
-        """Use a new session: take the lease, withdraw a Request an earlier session may have left.
+    async def attach(self, connection: Connection, image: Mapping[str, Measurement]) -> None:
+        """Use a new session: take the lease, let go of what an earlier session may have left.
 
-        Without the withdrawal a plant that has no lease would stay Active on the word of a
-        controller that is no longer in AUTO.
+        Without that a plant that has no lease would stay Active on the word of a controller that
+        is no longer in AUTO.  image: as polled by the new session.
         """
         self._connection = connection
         self._leased_until_s = self._lease_due_s = NEVER
         await self.keep_lease()
-        if not self._read_only and connection.has(REQUEST):
-            await self._requests.ask("write", connection.write({REQUEST: False}))
+        if not self._read_only:
+            await self._let_go(connection, image)
 
     def detach(self) -> None:
         """Forget the session; it is lost or about to be closed."""
@@ -163,13 +167,14 @@ class Outbound:
     async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
         """Write the next heartbeat, if alive, and the diagnostics that this DCS has.
 
+        Without the lease neither: they would stand beside the figures of the one that holds it.
         A diagnostic that does not fit its node is left out: it must not stop the heart.
         """
         connection = self._session()
-        if connection is None:
+        if connection is None or not self.lease_held:
             return None
         values = {key: value for key, value in diagnostics.items() if self._fits(key, value)}
-        if alive and connection.has(HEARTBEAT_IN) and self.lease_held:
+        if alive and connection.has(HEARTBEAT_IN):
             self._beats += 1
             values[HEARTBEAT_IN] = wrapped(self._beats, connection.kind(HEARTBEAT_IN))
         if not values:
@@ -227,8 +232,8 @@ class Outbound:
             await self._requests.ask("lease", connection.call(RELEASE_LEASE))
             self._leased_until_s = NEVER
 
-    async def shed(self, reason: str) -> Failed | None:
-        """Hand the MVs back: APC.Shed where the DCS has it, else, or if refused, Request False.
+    async def shed(self, reason: str, image: Mapping[str, Measurement]) -> Failed | None:
+        """Hand the MVs back: APC.Shed where the DCS has it, else, or if refused, `_let_go`.
 
         Without the lease the call would take the MVs from the controller that holds it, so nothing
         is sent; the shed has failed nevertheless: the DCS may still follow this controller, whose
@@ -246,10 +251,32 @@ class Outbound:
             failure = called if isinstance(called, Failed) else None
             if failure is None or failure.status in UNANSWERED:
                 return failure
-        if connection.has(REQUEST):
-            wrote = await self._requests.ask("write", connection.write({REQUEST: False}))
-            failure = wrote if isinstance(wrote, Failed) else None
-        return failure
+        if not (connection.has(REQUEST) or self._binding.mode_on_shed is not None):
+            return failure
+        return await self._let_go(connection, image)
+
+    async def _let_go(
+        self, connection: Connection, image: Mapping[str, Measurement]
+    ) -> Failed | None:
+        """Withdraw Request, and put the selector off auto where tags.toml says so.
+
+        A selector that the operator has moved off auto stays where it is: it has let go already.
+        """
+        values: dict[str, Choice] = {REQUEST: False} if connection.has(REQUEST) else {}
+        binding, held = self._binding, image.get(SELECTOR)
+        if binding.mode_on_shed is not None and connection.has(SELECTOR):
+            off = [choice for choice, mode in binding.mode_values.items() if mode != "auto"]
+            if held is None or held.quality is Quality.BAD or not among(held.value, off):
+                values[SELECTOR] = binding.mode_on_shed
+        if not values:
+            return None
+        answer = await self._requests.ask("write", connection.write(values))
+        if isinstance(answer, Failed):
+            return answer
+        for key, status in answer.items():
+            if status is not None:
+                return self._requests.refused("write", status, key)
+        return None
 
 
 _REASONS = {

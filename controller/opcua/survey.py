@@ -5,20 +5,22 @@ Used by `trimtab check` and `trimtab tags browse`; every request is batched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
+from controller.opcua.unit_names import unit_name
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from asyncua import Client
 
 CHUNK = 200
-"""Nodes in one request; servers limit it, and 200 is below every limit met so far."""
+"""Nodes in one request, unless the server's own limit is lower."""
 
 NUMERIC = frozenset(
     (
@@ -42,44 +44,12 @@ ATTRIBUTES = (
     ua.AttributeIds.UserAccessLevel,
     ua.AttributeIds.Value,
 )
+PROPERTIES = frozenset({"EURange", "EngineeringUnits", "EnumStrings", "EnumValues"})
 
-
-def unece(code: str) -> int:
-    """UnitId of a UNECE common code: its letters as bytes (OPC 10000-8, 5.6.3)."""
-    return int.from_bytes(code.encode("ascii"), "big")
-
-
-UNIT_IDS = {
-    unece("KEL"): "K",
-    unece("CEL"): "degC",
-    unece("FAH"): "degF",
-    unece("E93"): "kg/h",
-    unece("KGS"): "kg/s",
-    unece("KMQ"): "kg/m3",
-    unece("GL"): "g/L",
-    unece("P1"): "percent",
-}
-"""UNECE Recommendation 20 code -> the name in tags.toml."""
-
-UNIT_TEXTS = {
-    "k": "K",
-    "°c": "degC",
-    "degc": "degC",
-    "deg c": "degC",
-    "°f": "degF",
-    "degf": "degF",
-    "kg/h": "kg/h",
-    "kg/hr": "kg/h",
-    "kg/s": "kg/s",
-    "g/s": "g/s",
-    "kg/m³": "kg/m3",
-    "kg/m3": "kg/m3",
-    "kg/m^3": "kg/m3",
-    "g/l": "g/L",
-    "%": "percent",
-    "percent": "percent",
-}
-"""What servers show, in lower case -> the name in tags.toml."""
+_LIMITS = (
+    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead),
+    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +58,8 @@ class NodeFacts:
 
     kind: encoding of the value, None where it is none that is known.  unit: the name that
     tags.toml uses, None where unknown; unit_text: what the server shows.  range: its EURange.
-    writable: by somebody; user_writable: by the connected user.
+    writable: by somebody; user_writable: by the connected user.  names: those of an enumeration's
+    numbers.
     """
 
     exists: bool
@@ -102,6 +73,7 @@ class NodeFacts:
     unit_text: str = ""
     range: tuple[float, float] | None = None
     value: ua.DataValue | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def numeric(self) -> bool:
@@ -113,10 +85,10 @@ class NodeFacts:
         """Return the type in OPC UA's words."""
         return "unknown" if self.kind is None else str(self.kind.name)
 
-
-def unit_name(unit_id: int, text: str) -> str | None:
-    """Return the unit as tags.toml calls it, None where it is not known."""
-    return UNIT_IDS.get(unit_id) or UNIT_TEXTS.get(text.strip().lower())
+    @property
+    def content(self) -> Any:
+        """Return the present value, None where there is none of good quality."""
+        return None if self.value is None else _content(self.value)
 
 
 def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
@@ -126,52 +98,98 @@ def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
         yield chunk
 
 
+async def batch(client: Client) -> int:
+    """Nodes that one request may name: the server's own limit, at most `CHUNK`."""
+    answers = await client.uaclient.read_attributes(list(_LIMITS), ua.AttributeIds.Value)
+    stated = [content for answer in answers if isinstance(content := _content(answer), int)]
+    return min([CHUNK, *(limit for limit in stated if limit > 0)])
+
+
 async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
     """Facts of every node, in order.  Raises what asyncua raises when a request fails."""
-    columns = [await _attribute(client, ids, attribute) for attribute in ATTRIBUTES]
-    properties = await _properties(client, ids)
-    kinds: dict[ua.NodeId, ua.VariantType | None] = {}
+    size = await batch(client)
+    columns = [await _attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
+    properties = await _properties(client, ids, size)
+    types = {kind for cell in columns[1] if (kind := _content(cell)) is not None}
+    kinds = {kind: await _kind(client, kind) for kind in types}
+    names = await _enumerations(client, types, size)
     facts = []
     for place, node in enumerate(ids):
-        row = [column[place] for column in columns]
-        facts.append(await _facts(client, row, properties.get(node, {}), kinds))
+        row = [_content(column[place]) for column in columns[:-1]]
+        held = properties.get(node, {})
+        facts.append(_facts(row, columns[-1][place], held, kinds, names))
     return facts
 
 
 async def _attribute(
-    client: Client, ids: Sequence[ua.NodeId], attribute: ua.AttributeIds
+    client: Client, ids: Sequence[ua.NodeId], attribute: ua.AttributeIds, size: int
 ) -> list[ua.DataValue]:
     found: list[ua.DataValue] = []
-    for chunk in chunks(ids):
+    for chunk in chunks(ids, size):
         found += await client.uaclient.read_attributes(chunk, attribute)
     return found
 
 
-async def _properties(client: Client, ids: Sequence[ua.NodeId]) -> dict[ua.NodeId, dict[str, Any]]:
-    """EURange and EngineeringUnits of every node that has them."""
+async def _properties(
+    client: Client, ids: Sequence[ua.NodeId], size: int
+) -> dict[ua.NodeId, dict[str, Any]]:
+    """The `PROPERTIES` of every node that has them."""
     owners: list[tuple[ua.NodeId, str, ua.NodeId]] = []
-    for chunk in chunks(ids):
+    for chunk in chunks(ids, size):
         results = await client.uaclient.browse(browse_request(chunk, ua.ObjectIds.HasProperty))
         for node, result in zip(chunk, results, strict=True):
             owners += [
                 (node, reference.BrowseName.Name, reference.NodeId)
                 for reference in result.References or ()
-                if reference.BrowseName.Name in {"EURange", "EngineeringUnits"}
+                if reference.BrowseName.Name in PROPERTIES
             ]
-    values = await _attribute(client, [owner[2] for owner in owners], ua.AttributeIds.Value)
+    values = await _attribute(client, [o[2] for o in owners], ua.AttributeIds.Value, size)
     found: dict[ua.NodeId, dict[str, Any]] = {}
     for (node, name, _), value in zip(owners, values, strict=True):
         found.setdefault(node, {})[name] = _content(value)
     return found
 
 
+async def _enumerations(
+    client: Client, types: Iterable[ua.NodeId], size: int
+) -> dict[ua.NodeId, dict[int, str]]:
+    """The names of the numbers of every enumeration among the server's own data types."""
+    own = [kind for kind in types if kind.NamespaceIndex != 0]
+    held = await _properties(client, own, size)
+    answers = await _attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
+    found: dict[ua.NodeId, dict[int, str]] = {}
+    for kind, answer in zip(own, answers, strict=True):
+        definition = _content(answer)
+        fields = definition.Fields if isinstance(definition, ua.EnumDefinition) else ()
+        defined = {int(item.Value): str(item.Name or "") for item in fields}
+        found[kind] = _names(held.get(kind, {})) or defined
+    return found
+
+
+def _names(properties: Mapping[str, Any]) -> dict[int, str]:
+    """EnumValues, or EnumStrings, whose places are the numbers."""
+    values, strings = properties.get("EnumValues"), properties.get("EnumStrings")
+    if isinstance(values, list):
+        known = (item for item in values if isinstance(item, ua.EnumValueType))
+        return {int(item.Value): _text(item.DisplayName) for item in known}
+    texts = strings if isinstance(strings, list) else ()
+    return {number: _text(text) for number, text in enumerate(texts)}
+
+
+def _text(localized: Any) -> str:
+    return str(getattr(localized, "Text", None) or "")
+
+
 def browse_request(
-    nodes: Sequence[ua.NodeId], references: int, classes: int = 0
+    nodes: Sequence[ua.NodeId], references: int, classes: int = 0, *, page: int = 0
 ) -> ua.BrowseParameters:
-    """Ask for the forward references of nodes, by type and, unless 0, by class of the target."""
+    """Ask for the forward references of nodes, by type and, unless 0, by class of the target.
+
+    page: most references of a node in one answer; 0: as the server likes.
+    """
     return ua.BrowseParameters(
         View=ua.ViewDescription(),
-        RequestedMaxReferencesPerNode=0,
+        RequestedMaxReferencesPerNode=page,
         NodesToBrowse=[
             ua.BrowseDescription(
                 NodeId=node,
@@ -186,19 +204,18 @@ def browse_request(
     )
 
 
-async def _facts(
-    client: Client,
-    row: Sequence[ua.DataValue],
-    properties: dict[str, Any],
-    kinds: dict[ua.NodeId, ua.VariantType | None],
+def _facts(
+    row: Sequence[Any],
+    value: ua.DataValue,
+    properties: Mapping[str, Any],
+    kinds: Mapping[ua.NodeId, ua.VariantType | None],
+    names: Mapping[ua.NodeId, Mapping[int, str]],
 ) -> NodeFacts:
-    node_class, data_type, rank, access, user_access = (_content(cell) for cell in row[:5])
+    node_class, data_type, rank, access, user_access = row
     if node_class is None:
         return NodeFacts(exists=False)
-    if data_type is not None and data_type not in kinds:
-        kinds[data_type] = await _kind(client, data_type)
     units, limits = properties.get("EngineeringUnits"), properties.get("EURange")
-    text = str(getattr(getattr(units, "DisplayName", None), "Text", None) or "")
+    text = _text(getattr(units, "DisplayName", None))
     level, user_level = int(access or 0), int(user_access or 0)
     return NodeFacts(
         exists=True,
@@ -211,7 +228,8 @@ async def _facts(
         unit=unit_name(int(getattr(units, "UnitId", -1)), text),
         unit_text=text,
         range=None if limits is None else _range(limits),
-        value=row[5],
+        value=value,
+        names=_names(properties) or names.get(data_type, {}),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncua import Server, ua
 
+from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.methods import METHODS
 from plant_sim.opcua.node_items import VARIANT_TYPES, node_items, parent_path
 from plant_sim.unit.faults import Quality, Reading
@@ -50,6 +51,7 @@ class AddressSpace:
     def __init__(self, server: Server, index: int) -> None:
         """Bind to nodes already added by `build`; index: of the namespace."""
         self._space = server.iserver.aspace
+        self.index = index
         self._nodes = {tag.path: _Node(tag, ua.NodeId(tag.number, index)) for tag in TAGS}
         self.tags = {node.node_id: node.tag for node in self._nodes.values()}
         self.methods = {ua.NodeId(method.number, index): method for method in METHODS}
@@ -67,8 +69,13 @@ class AddressSpace:
             result.StatusCode.check()
         return cls(server, index)
 
-    async def publish(self, image: Mapping[str, Shown], utc: datetime) -> None:
-        """Write what changed, and every scanned tag, with SourceTimestamp `utc`."""
+    async def publish(
+        self, image: Mapping[str, Shown], utc: datetime, history: HistoryRecorder | None = None
+    ) -> None:
+        """Write what changed, and every scanned tag, with SourceTimestamp `utc`.
+
+        history: keeps what tags with a history show; what a source has not said anew is of `utc`.
+        """
         for path, value in image.items():
             node = self._nodes[path]
             if value == node.shown and not node.tag.scanned:
@@ -81,6 +88,8 @@ class AddressSpace:
                 node.source_time = utc
             data = _data_value(node.tag.kind, value, node.source_time, utc)
             await self._space.write_attribute_value(node.node_id, ua.AttributeIds.Value, data)
+            if history is not None and node.tag.history:
+                history.record(node.tag, data.Value.Value, data.StatusCode.value, utc)
 
 
 def _data_value(kind: Kind, value: Shown, source: datetime, server: datetime) -> ua.DataValue:

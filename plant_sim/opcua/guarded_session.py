@@ -5,7 +5,7 @@ subscription of another session does not exist, and a request that is too long i
 any of it is done.
 """
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from math import isfinite
 from typing import Any
 
@@ -13,7 +13,8 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 
-from plant_sim.opcua import limits
+from plant_sim.opcua import event_filter, limits
+from plant_sim.opcua.continuation import ContinuationPoints
 
 FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
 
@@ -23,6 +24,12 @@ class GuardedSession(InternalSession):
 
     iserver: Any
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._browse_points = ContinuationPoints[tuple[ua.BrowseResult, int]](
+            limits.MAX_CONTINUATION_POINTS
+        )
+
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
         """Read attributes."""
         limits.refuse_too_many(params.NodesToRead)
@@ -30,10 +37,23 @@ class GuardedSession(InternalSession):
         return results
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        """Browse nodes."""
+        """Browse nodes, at most so many references each, and keep the rest for `browse_next`."""
         limits.refuse_too_many(params.NodesToBrowse)
         results: list[ua.BrowseResult] = await super().browse(params)
-        return results
+        self._browse_points.begin_request()
+        most = params.RequestedMaxReferencesPerNode
+        return [self._cut(result, most) if most else result for result in results]
+
+    async def browse_next(self, params: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
+        """Go on browsing where a Browse ended, or release what it kept."""
+        limits.refuse_too_many(params.ContinuationPoints)
+        if not params.ContinuationPoints:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        self._browse_points.begin_request()
+        rests = [self._browse_points.take(point or b"") for point in params.ContinuationPoints]
+        if params.ReleaseContinuationPoints:
+            return []
+        return [_no_point() if rest is None else self._cut(*rest) for rest in rests]
 
     async def translate_browsepaths_to_nodeids(
         self, params: list[ua.BrowsePath]
@@ -41,12 +61,6 @@ class GuardedSession(InternalSession):
         """Follow browse paths."""
         limits.refuse_too_many(params)
         results: list[ua.BrowsePathResult] = await super().translate_browsepaths_to_nodeids(params)
-        return results
-
-    async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
-        """Read history, of which there is none."""
-        limits.refuse_too_many(params.NodesToRead)
-        results: list[ua.HistoryReadResult] = await super().history_read(params)
         return results
 
     async def create_subscription(
@@ -67,6 +81,7 @@ class GuardedSession(InternalSession):
         )
         result = await super().create_subscription(params, callback, request_callback)
         self.iserver.subscribers[result.SubscriptionId] = str(self.user.name)
+        self.iserver.counts.CumulatedSubscriptionCount += 1
         return result
 
     def modify_subscription(
@@ -130,7 +145,12 @@ class GuardedSession(InternalSession):
     def republish(self, params: ua.RepublishParameters) -> ua.NotificationMessage:
         """Send a notification of an own subscription again."""
         self._refuse_foreign(params.SubscriptionId)
-        return super().republish(params)
+        subscription = self.subscription_service.subscriptions[params.SubscriptionId]
+        kept = subscription._not_acknowledged_results  # noqa: SLF001  (asyncua answers Good, empty)
+        result = kept.get(params.RetransmitSequenceNumber)
+        if result is None:
+            raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
+        return result.NotificationMessage
 
     async def create_monitored_items(
         self, params: ua.CreateMonitoredItemsParameters
@@ -140,16 +160,30 @@ class GuardedSession(InternalSession):
         present = sum(self._items(number) for number in self._subscriptions_of_user())
         if present + len(params.ItemsToCreate) > limits.MAX_MONITORED_ITEMS_PER_USER:
             raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
-        results: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(params)
-        return results
+        service = self._service(params.SubscriptionId)
+        codes = event_filter.faults(params.ItemsToCreate, service)
+        params.ItemsToCreate = _without(params.ItemsToCreate, codes)
+        made = await super().create_monitored_items(params)
+        event_filter.install(made, service)
+        left = iter(made)
+        return [
+            next(left) if code is None else ua.MonitoredItemCreateResult(ua.StatusCode(code))
+            for code in codes
+        ]
 
     async def modify_monitored_items(
         self, params: ua.ModifyMonitoredItemsParameters
     ) -> list[ua.MonitoredItemModifyResult]:
         """Change items of an own subscription."""
         self._refuse_foreign(params.SubscriptionId, params.ItemsToModify)
-        results: list[ua.MonitoredItemModifyResult] = await super().modify_monitored_items(params)
-        return results
+        service = self._service(params.SubscriptionId)
+        codes = event_filter.faults_of_changes(params.ItemsToModify, service)
+        params.ItemsToModify = _without(params.ItemsToModify, codes)
+        left = iter(await super().modify_monitored_items(params))
+        return [
+            next(left) if code is None else ua.MonitoredItemModifyResult(ua.StatusCode(code))
+            for code in codes
+        ]
 
     async def set_monitoring_mode(
         self, params: ua.SetMonitoringModeParameters
@@ -172,6 +206,20 @@ class GuardedSession(InternalSession):
         found = self.subscription_service.subscriptions.get(subscription)
         return found is not None and found.session_id == self.session_id
 
+    def _cut(self, result: ua.BrowseResult, most: int) -> ua.BrowseResult:
+        """The first references of a result; the others are kept under a continuation point."""
+        if len(result.References) <= most:
+            return result
+        rest = ua.BrowseResult(References=result.References[most:])
+        point = self._browse_points.keep((rest, most))
+        if point is None:
+            return ua.BrowseResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints))
+        return ua.BrowseResult(
+            StatusCode=result.StatusCode,
+            ContinuationPoint=point,
+            References=result.References[:most],
+        )
+
     def _refuse_foreign(self, subscription: int, operations: Sized | None = None) -> None:
         limits.refuse_too_many(operations)
         if not self.owns(subscription):
@@ -186,5 +234,16 @@ class GuardedSession(InternalSession):
         return [number for number, name in known.items() if name == self.user.name]
 
     def _items(self, subscription: int) -> int:
-        service = self.subscription_service.subscriptions[subscription].monitored_item_srv
-        return len(service._monitored_items)  # noqa: SLF001  (asyncua has no public count)
+        return len(self._service(subscription)._monitored_items)  # noqa: SLF001  (no public count)
+
+    def _service(self, subscription: int) -> Any:
+        return self.subscription_service.subscriptions[subscription].monitored_item_srv
+
+
+def _without(items: list[Any], codes: Sequence[int | None]) -> list[Any]:
+    return [item for item, code in zip(items, codes, strict=True) if code is None]
+
+
+def _no_point() -> ua.BrowseResult:
+    invalid = ua.StatusCode(ua.StatusCodes.BadContinuationPointInvalid)
+    return ua.BrowseResult(StatusCode=invalid)

@@ -23,16 +23,21 @@ UNREAD_BYTES = 4 * 1024 * 1024
 """Of one connection, sent and not yet read by the client."""
 
 SHORTEST_PUBLISHING_MS = 10.0
-MAX_SESSION_TIMEOUT_MS = 30_000.0
+MAX_SESSION_TIMEOUT_MS = 20_000.0
+"""A client that vanished keeps its session and subscriptions for so long, to come back to them."""
 MAX_LIFETIME_COUNT = 300
 MAX_KEEP_ALIVE_COUNT = 100
 MAX_SUBSCRIPTIONS = 200
 MAX_SUBSCRIPTIONS_PER_SESSION = 10
 MAX_SUBSCRIPTIONS_PER_USER = 20
 MAX_MONITORED_ITEMS_PER_USER = 500
-"""Every tag seven times. With 2000 items on a tag of every tick a read takes a second, with 500 a
+"""Every tag six times. With 2000 items on a tag of every tick a read takes a second, with 500 a
 millisecond, at worst 70."""
 MAX_SESSIONS_PER_USER = 20
+MAX_QUEUE = 1000
+"""Values or events that wait for one monitored item; the oldest make room. Clients ask for more."""
+MAX_EVENT_ITEMS = 10
+"""Monitored items for events of one subscription: each gets a copy of every event."""
 
 MAX_CONNECTIONS = 100
 """Four users with 20 sessions each, and the connections that have not logged in yet."""
@@ -41,6 +46,11 @@ MAX_WAITING_CONNECTIONS = 20
 LOGIN_LIMIT_S = 5.0
 """How long a connection or a session may go without a login [s]."""
 MAX_SESSIONS_PER_CONNECTION = 3
+
+MAX_CONTINUATION_POINTS = 50
+"""Of one session, for Browse and for HistoryRead each."""
+MAX_HISTORY_VALUES = 1000
+"""In one answer to a HistoryRead, over all its nodes; encoding them keeps the others waiting."""
 
 _LIMITED = (
     "MaxNodesPerRead",
@@ -54,6 +64,28 @@ _LIMITED = (
     "MaxMonitoredItemsPerCall",
 )
 
+_HISTORY = {
+    "AccessHistoryDataCapability": ua.Variant(True),  # noqa: FBT003
+    "MaxReturnDataValues": ua.Variant(MAX_HISTORY_VALUES, ua.VariantType.UInt32),
+    **{
+        f"{name}Capability": ua.Variant(False)  # noqa: FBT003
+        for name in (
+            "AccessHistoryEvents",
+            "InsertData",
+            "ReplaceData",
+            "UpdateData",
+            "DeleteRaw",
+            "DeleteAtTime",
+            "InsertAnnotation",
+            "InsertEvent",
+            "ReplaceEvent",
+            "UpdateEvent",
+            "DeleteEvent",
+        )
+    },
+    "ServerTimestampSupported": ua.Variant(False),  # noqa: FBT003
+}
+
 
 def refuse_too_many(operations: Sized | None) -> None:
     """Raise ServiceError BadTooManyOperations for a request with more than `MAX_OPERATIONS`."""
@@ -62,10 +94,20 @@ def refuse_too_many(operations: Sized | None) -> None:
 
 
 async def publish_limits(server: Server) -> None:
-    """Show the limit in the server's OperationLimits, where clients look for it."""
-    value = ua.DataValue(ua.Variant(MAX_OPERATIONS, ua.VariantType.UInt32))
-    for name in _LIMITED:
-        number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
-        await server.iserver.aspace.write_attribute_value(
-            ua.NodeId(number), ua.AttributeIds.Value, value
+    """Show the limits in the server's capabilities, where clients look for them."""
+    limited = [f"OperationLimits_{name}" for name in _LIMITED]
+    shown = dict.fromkeys(limited, ua.Variant(MAX_OPERATIONS, ua.VariantType.UInt32))
+    for kind in ("Browse", "History"):
+        points = ua.Variant(MAX_CONTINUATION_POINTS, ua.VariantType.UInt16)
+        shown[f"Max{kind}ContinuationPoints"] = points
+    space = server.iserver.aspace
+    for name, value in shown.items():
+        number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_{name}")
+        await space.write_attribute_value(
+            ua.NodeId(number), ua.AttributeIds.Value, ua.DataValue(value)
+        )
+    for name, value in _HISTORY.items():
+        number = getattr(ua.ObjectIds, f"HistoryServerCapabilities_{name}")
+        await space.write_attribute_value(
+            ua.NodeId(number), ua.AttributeIds.Value, ua.DataValue(value)
         )

@@ -11,7 +11,7 @@ from typing import Any
 from asyncua import ua
 
 from plant_sim.opcua.methods import METHODS
-from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, TAGS
+from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, NOTIFIER, TAGS
 from plant_sim.unit.tags import Argument, Kind, Method, Tag
 
 UNITS = {
@@ -28,7 +28,8 @@ PROPERTY_OFFSET = 100_000
 """A property's node id is this plus ten times its owner's id, plus its place."""
 
 READ = ua.AccessLevel.CurrentRead.mask
-READ_WRITE = READ | ua.AccessLevel.CurrentWrite.mask
+WRITE = ua.AccessLevel.CurrentWrite.mask
+HISTORY_READ = ua.AccessLevel.HistoryRead.mask
 VARIANT_TYPES = {kind: ua.VariantType[kind.value] for kind in Kind}
 _BLANK: dict[Kind, Any] = {
     Kind.BOOLEAN: False,
@@ -56,12 +57,18 @@ def engineering_units(unit: str) -> ua.EUInformation:
     )
 
 
+def access_level(tag: Tag, *, may_write: bool) -> int:
+    """AccessLevel of a tag: everybody reads it and its history, if it has one."""
+    return int(READ | (WRITE if may_write else 0) | (HISTORY_READ if tag.history else 0))
+
+
 def node_items(index: int) -> Iterator[ua.AddNodesItem]:
     """Every node of the soft plant in namespace `index`, parents first."""
     for enum, number in ENUM_TYPES.items():
         yield from _enumeration(enum, number, index)
     for path, number in FOLDERS.items():
-        attributes = ua.ObjectAttributes(DisplayName=_text(_name(path)), EventNotifier=0)
+        notifies = ua.EventNotifier.SubscribeToEvents.mask if path == NOTIFIER else 0
+        attributes = ua.ObjectAttributes(DisplayName=_text(_name(path)), EventNotifier=notifies)
         yield _item(
             path, number, index, ua.NodeClass.Object, attributes, type_name="BaseObjectType"
         )
@@ -98,7 +105,6 @@ def _item(
 
 
 def _variable(tag: Tag, index: int) -> Iterator[ua.AddNodesItem]:
-    access = READ if tag.writer is None else READ_WRITE
     attributes = ua.VariableAttributes(
         DisplayName=_text(_name(tag.path)),
         Description=_text(tag.about),
@@ -109,8 +115,9 @@ def _variable(tag: Tag, index: int) -> Iterator[ua.AddNodesItem]:
             else ua.NodeId(VARIANT_TYPES[tag.kind].value)
         ),
         ValueRank=ua.ValueRank.Scalar,
-        AccessLevel=access,
-        UserAccessLevel=READ,
+        AccessLevel=access_level(tag, may_write=tag.writer is not None),
+        UserAccessLevel=access_level(tag, may_write=False),
+        Historizing=tag.history,
     )
     properties: list[tuple[str, Any]] = []
     if tag.range:

@@ -22,6 +22,9 @@ from asyncua import ua
 
 from plant_sim.errors import ConfigurationError, PlantRefusedError
 from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.conditions import Conditions
+from plant_sim.opcua.diagnostics import Diagnostics
+from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.limits import publish_limits
 from plant_sim.opcua.pki import Pki
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
@@ -75,6 +78,7 @@ class PlantServer:
         host: str,
         port: int,
         pki: Pki | None = None,
+        history: HistoryRecorder,
         trend: TrendFile | None = None,
         standard: StandardNodes | None = None,
         number: int | None = None,
@@ -82,11 +86,14 @@ class PlantServer:
         """Take the parts together.
 
         pki: certificates; None: nothing is encrypted, and ConfigurationError is raised for a host
-        that is not loopback.  standard: the nodes that servers of one process share.  number: of
-        this unit, where there are several; it is in every line logged here.
+        that is not loopback.  history: of this unit; the caller closes it.  standard: the nodes
+        that servers of one process share.  number: of this unit, where there are several; it is in
+        every line logged here.
         """
         self.unit = unit
         self.nodes: AddressSpace
+        self.conditions: Conditions
+        self.history = history
         self.endpoint = ""
         self._host = loopback(host) if pki is None else host
         self._port = port
@@ -97,6 +104,7 @@ class PlantServer:
         self._seen = unit.hand
         self._core = PlantInternalServer(users, pki, standard)
         self._core.desk = self
+        self._diagnostics = Diagnostics(self._core)
         self._server = PlantUaServer(
             iserver=self._core, name=SERVER_NAME, admit=None if pki is None else pki.admit
         )
@@ -124,7 +132,9 @@ class PlantServer:
             PRODUCT_URI, "trimtab", SERVER_NAME, release, release, datetime.now(UTC)
         )
         self.nodes = await AddressSpace.build(server)
+        self.conditions = await Conditions.build(server, self.unit, self.nodes.index, self._log)
         await self.show()
+        await self._show_health()
         try:
             await server.start()
         except OSError as error:
@@ -135,7 +145,12 @@ class PlantServer:
         self.endpoint = self._announce(host)
 
     async def stop(self) -> None:
-        """Close every session, close the port."""
+        """Close the port, then every session and connection.
+
+        In this order: a controller whose session ends is back at once, and its new connection would
+        keep the server from ending.
+        """
+        self._server.stop_listening()
         await self._core.close_sessions()
         await self._stop_server_clock()
         await self._server.stop()
@@ -174,7 +189,9 @@ class PlantServer:
         utc = datetime.now(UTC)
         self.unit.settle(now_s)
         self._log_transitions()
-        await self.nodes.publish(tag_image(self.unit, self._heartbeat, now_s, utc), utc)
+        image = tag_image(self.unit, self._heartbeat, now_s, utc)
+        await self.nodes.publish(image, utc, self.history)
+        await self.conditions.publish(utc)
 
     def _take_lease(self, session: str, owner: str, ttl_s: float) -> Outcome:
         if not owner.strip():
@@ -234,6 +251,12 @@ class PlantServer:
         if now_s - self._flushed_s >= FLUSH_PERIOD_S:
             self._flushed_s = now_s
             self._flush_trend()
+            self.history.flush()
+            await self._show_health()
+
+    async def _show_health(self) -> None:
+        failed, degraded = bool(self.unit.failure), bool(self.history.failure)
+        await self._diagnostics.publish(failed=failed, degraded=degraded)
 
     def _flush_trend(self) -> None:
         if self._trend is None:

@@ -9,6 +9,7 @@ Write or a Call gets its own status code and the others go on. What holds for ev
 import secrets
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +23,13 @@ from asyncua.server.internal_server import InternalServer
 from plant_sim.opcua import limits
 from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
+from plant_sim.opcua.conditions import Conditions
+from plant_sim.opcua.continuation import ContinuationPoints
+from plant_sim.opcua.diagnostics import Counts
 from plant_sim.opcua.guarded_session import GuardedSession
-from plant_sim.opcua.node_items import READ, READ_WRITE
+from plant_sim.opcua.history_read import Span, read_history
+from plant_sim.opcua.history_recorder import HistoryRecorder
+from plant_sim.opcua.node_items import access_level
 from plant_sim.opcua.pki import Pki, application_uris
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import PlantUser
@@ -41,6 +47,8 @@ class Desk(Protocol):
     """The server behind the sessions."""
 
     nodes: AddressSpace
+    conditions: Conditions
+    history: HistoryRecorder
 
     def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
         """Let a checked value take effect."""
@@ -68,6 +76,7 @@ class PlantSession(GuardedSession):
         self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
         self.iserver.register_external_session(self)
         self._certificate = b""
+        self._history_points = ContinuationPoints[Span](limits.MAX_CONTINUATION_POINTS)
 
     @property
     def key(self) -> str:
@@ -102,13 +111,18 @@ class PlantSession(GuardedSession):
         if before is None and self.iserver.too_many_sessions_of(params.UserIdentityToken):
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
         result = super().activate_session(params, peer_certificate)
-        if before is not None and before.name != self.user.name:
+        if before is None:
+            self.iserver.counts.CumulatedSessionCount += 1
+        elif before.name != self.user.name:
             self.user = before
             raise ServiceError(ua.StatusCodes.BadIdentityChangeNotSupported)
         return result
 
     async def close_session(self, delete_subs: bool = True) -> None:  # noqa: FBT001, FBT002
         """Close, and with the session its lease."""
+        idle_s = time.monotonic() - self._last_activity
+        if self.is_activated() and idle_s >= (self.session_timeout or inf):
+            self.iserver.counts.SessionTimeoutCount += 1
         await super().close_session(delete_subs)
         self.iserver.desk.session_closed(self.key)
 
@@ -118,15 +132,21 @@ class PlantSession(GuardedSession):
         for place, item in enumerate(params.NodesToRead):
             if item.AttributeId == ua.AttributeIds.UserAccessLevel:
                 tag = self.iserver.desk.nodes.tags.get(item.NodeId)
-                if tag is not None and tag.writer is self.plant_role:
-                    results[place] = ua.DataValue(ua.Variant(READ_WRITE, ua.VariantType.Byte))
-                elif tag is not None:
-                    results[place] = ua.DataValue(ua.Variant(READ, ua.VariantType.Byte))
+                if tag is not None:
+                    mine = access_level(tag, may_write=tag.writer is self.plant_role)
+                    results[place] = ua.DataValue(ua.Variant(mine, ua.VariantType.Byte))
             elif item.AttributeId == ua.AttributeIds.UserExecutable:
                 method = self.iserver.desk.nodes.methods.get(item.NodeId)
                 if method is not None:
                     results[place] = ua.DataValue(self.plant_role in method.callers)
         return results
+
+    async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
+        """Read history; everybody reads the history of what everybody reads."""
+        desk = self.iserver.desk
+        return await read_history(
+            params, desk.nodes.tags, self.aspace, desk.history, self._history_points
+        )
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Write item by item; a refused item leaves the others alone."""
@@ -141,10 +161,11 @@ class PlantSession(GuardedSession):
         results = []
         for request in params:
             method = self.iserver.desk.nodes.methods.get(request.MethodId)
-            if method is None:
-                results += await super().call([request])
-            else:
+            if method is not None:
                 results.append(self._call(method, request))
+                continue
+            result = await self.iserver.desk.conditions.call(request, self, self.plant_role)
+            results += await super().call([request]) if result is None else [result]
         await self.iserver.desk.show()
         return results
 
@@ -216,8 +237,10 @@ class PlantInternalServer(InternalServer):
         self.max_lifetime_count = limits.MAX_LIFETIME_COUNT
         self.max_keep_alive_count = limits.MAX_KEEP_ALIVE_COUNT
         self.max_subscriptions = limits.MAX_SUBSCRIPTIONS
+        self.max_monitored_item_queue_size = limits.MAX_QUEUE
         self.max_connections = limits.MAX_CONNECTIONS
         self.max_pending_activation_seconds = limits.LOGIN_LIMIT_S
+        self.counts = Counts()
         self.subscribers: dict[int, str] = {}
         """Subscription -> name of its user, also when the session that made it is gone."""
 
@@ -254,6 +277,10 @@ class PlantInternalServer(InternalServer):
     def register_server2(self, params: Any) -> list[ua.StatusCode]:  # noqa: ARG002
         """Refuse, for the same reasons."""
         raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    def activated_sessions(self) -> int:
+        """How many clients are logged in."""
+        return sum(session.is_activated() for session in self._external_sessions.values())
 
     def too_many_sessions_of(self, token: Any) -> bool:
         """Whether the user that this identity token names has all the sessions it may have."""

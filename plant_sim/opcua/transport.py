@@ -7,6 +7,7 @@ reason, and what it may keep in memory is bounded in both directions.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.uaprocessor import UaProcessor
-from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
+from asyncua.ua.ua_binary import header_from_binary, struct_from_binary, uatcp_to_binary
 
 from plant_sim.opcua import limits
 from plant_sim.opcua.decoding import bound_decoder
@@ -37,6 +38,9 @@ DISCOVERY = _types("GetEndpoints", "FindServers", "CloseSecureChannel")
 BEFORE_LOGIN = DISCOVERY | _types(
     "CreateSession", "ActivateSession", "CloseSession", "RegisterServer", "RegisterServer2"
 )
+
+_OF_SESSIONS = _types("CreateSession", "ActivateSession")
+(_BROWSE_NEXT,) = _types("BrowseNext")
 
 
 class _Processor(UaProcessor):
@@ -63,6 +67,13 @@ class _Processor(UaProcessor):
         return self.session is not None and self.session.is_activated()
 
     async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
+        try:
+            return await self._answer(typeid, requesthdr, seqhdr, body)
+        except (ServiceError, ua.UaStatusCodeError) as error:
+            self.iserver.counts.refuse(error.code, session=typeid in _OF_SESSIONS)
+            raise
+
+    async def _answer(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         clear = self._connection.security_policy.Mode == ua.MessageSecurityMode.None_
         if clear and self.iserver.encrypted and typeid not in DISCOVERY:
             raise ServiceError(ua.StatusCodes.BadSecurityModeInsufficient)
@@ -71,7 +82,24 @@ class _Processor(UaProcessor):
                 raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
             if requesthdr.AuthenticationToken != self.session.auth_token:
                 raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+        if typeid == _BROWSE_NEXT:  # asyncua does not know it
+            params = struct_from_binary(ua.BrowseNextParameters, body)
+            response = ua.BrowseNextResponse()
+            response.Parameters.Results = await self.session.browse_next(params)
+            self.session.touch()
+            self.session_last_activity = time.monotonic()
+            self.send_response(requesthdr.RequestHandle, seqhdr, response)
+            return True
         return await super()._process_message(typeid, requesthdr, seqhdr, body)
+
+    async def close(self) -> None:
+        """End the connection; a session that is lost with it was aborted, not closed."""
+        lost = self.session if self.logged_in and not self._closing else None
+        timeouts = self.iserver.counts.SessionTimeoutCount
+        await super().close()
+        if lost is not None and not lost.is_activated():
+            timed_out = self.iserver.counts.SessionTimeoutCount > timeouts
+            self.iserver.counts.SessionAbortCount += not timed_out
 
     def send_response(self, *arguments: Any, **keywords: Any) -> None:
         """Send; a client that asks and does not read is let go of."""
@@ -145,6 +173,11 @@ class _Protocol(OPCUAProtocol):
 
 
 class _Binary(BinaryServer):
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are there stay."""
+        if self._server is not None:
+            self._server.close()
+
     def _make_protocol(self) -> OPCUAProtocol:
         return _Protocol(
             self.iserver, self._policies, self.clients, self.closing_tasks, self.limits
@@ -169,7 +202,7 @@ class _Admitting:
 class PlantUaServer(Server):
     """asyncua's server on this transport."""
 
-    bserver: BinaryServer | None
+    bserver: _Binary | None
 
     def __init__(
         self, *, iserver: Any, name: str, admit: Callable[[bytes | None], None] | None
@@ -202,3 +235,8 @@ class PlantUaServer(Server):
             self.bserver = None
             await self.iserver.stop()
             raise
+
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are there stay."""
+        if self.bserver is not None:
+            self.bserver.stop_listening()

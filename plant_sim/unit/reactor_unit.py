@@ -15,7 +15,9 @@ from plant_sim.reactor import INPUT_HIGH, INPUT_LOW
 from plant_sim.regulatory import OVERRIDE_OUTPUT
 from plant_sim.scenarios import scenario_named
 from plant_sim.trend import ROW_PERIOD_S, TrendRow
-from plant_sim.unit import faults, handshake, remote_loop
+from plant_sim.unit import alarms, faults, handshake, remote_loop
+from plant_sim.unit.alarm_causes import MISSES_TAG, demands
+from plant_sim.unit.alarm_table import DEFINITIONS
 from plant_sim.unit.faults import FaultKind, Instrument, Reading
 from plant_sim.unit.handshake import Conditions, Handshake, ShedOption
 from plant_sim.unit.remote_loop import RemoteLoop
@@ -70,6 +72,7 @@ class ReactorUnit:
         self.paused = paused
         self.failure = ""
         self.episode = -1
+        self.alarms = alarms.all_normal(DEFINITIONS)
         self._trend = trend
         self.reset(scenario, seed)
 
@@ -86,6 +89,8 @@ class ReactorUnit:
         self.instruments = _healthy_instruments()
         self.readings: dict[str, Reading] = {}
         self.diagnostics: dict[str, float | int] = {}
+        self.alarms = alarms.reset_all(self.alarms)
+        self._misses: int | None = None
         self.peak_T = self._row_peak_T = float(self.plant.state[4])
         self._read_instruments()
         self._record()
@@ -118,7 +123,30 @@ class ReactorUnit:
         self.settle(now_s)
 
     def settle(self, now_s: float) -> None:
-        """Bring the hand-shake and the loops to what this instant demands."""
+        """Bring hand-shake, loops and alarms to what this instant demands."""
+        self._settle_control(now_s)
+        self._judge_alarms(now_s)
+
+    def acknowledge_alarm(self, name: str, user: str, comment: str) -> bool:
+        """`user` has seen an alarm; False: there is nothing to acknowledge."""
+        seen = alarms.acknowledge(self.alarms[name], user, comment)
+        if seen is not None:
+            self.alarms = {**self.alarms, name: seen}
+        return seen is not None
+
+    def comment_alarm(self, name: str, user: str, comment: str) -> None:
+        """Keep a comment of `user` with an alarm."""
+        told = alarms.add_comment(self.alarms[name], user, comment)
+        self.alarms = {**self.alarms, name: told}
+
+    def _judge_alarms(self, now_s: float) -> None:
+        written = self.diagnostics.get(MISSES_TAG)
+        misses = None if written is None else int(written)
+        asked = demands(self.readings, self.hand, (self._misses, misses), now_s)
+        self._misses = misses
+        self.alarms = alarms.judge_all(self.alarms, asked, self.plant.time_s, now_s)
+
+    def _settle_control(self, now_s: float) -> None:
         was_active = self.hand.active
         self.hand = handshake.settle(self.hand, self._conditions(), now_s)
         actual = self.plant.actual
@@ -147,7 +175,7 @@ class ReactorUnit:
         summary = self.plant.step(time_s - self.plant.time_s, self._command())
         self.peak_T = max(self.peak_T, summary.peak_T)
         self._row_peak_T = max(self._row_peak_T, summary.peak_T)
-        self.settle(now_s)
+        self._settle_control(now_s)
         into_row_s = self.plant.time_s % ROW_PERIOD_S
         if min(into_row_s, ROW_PERIOD_S - into_row_s) < _TIME_TOLERANCE_S:
             self._record()

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from plant_sim.plant import LoopMode
+from plant_sim.unit.alarms import Alarms
 from plant_sim.unit.faults import Reading
 from plant_sim.unit.handshake import Handshake
 from plant_sim.unit.reactor_unit import ReactorUnit
 from plant_sim.unit.remote_loop import Limited, RemoteLoop, windup
 from plant_sim.unit.tag_table import TAGS
-from plant_sim.unit.tags import CVS, GRADE_SETPOINTS, MVS, PV_PREFIX, Grade, Kind
+from plant_sim.unit.tags import ALARM_PREFIX, CVS, GRADE_SETPOINTS, MVS, PV_PREFIX, Grade, Kind
 
 Shown = Reading | float | int | bool | str | datetime
 
@@ -29,6 +30,7 @@ def tag_image(unit: ReactorUnit, heartbeat: int, now_s: float, utc: datetime) ->
     image["R101/Grade"] = int(grade_of(unit.setpoint))
     for index in range(len(MVS)):
         _show_mv(image, unit, index)
+    _show_alarms(image, unit.alarms)
     _show_apc(image, unit.hand, heartbeat, now_s, utc)
     image.update(_DIAGNOSTICS)
     image.update(unit.diagnostics)
@@ -83,6 +85,12 @@ def _status(unit: ReactorUnit, loop: RemoteLoop, *, following: bool) -> str:
     if not following:
         return "PI"
     return "RCAS" if loop.limited is Limited.NO else f"RCAS {loop.limited}"
+
+
+def _show_alarms(image: dict[str, Shown], alarms: Alarms) -> None:
+    for name, alarm in alarms.items():
+        image[f"{ALARM_PREFIX}{name}/Active"] = alarm.active
+        image[f"{ALARM_PREFIX}{name}/Acked"] = alarm.acknowledged
 
 
 def _show_apc(

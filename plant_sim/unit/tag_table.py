@@ -9,8 +9,10 @@ from enum import IntEnum
 
 from plant_sim.plant import LoopMode
 from plant_sim.reactor import INPUT_HIGH, INPUT_LOW
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.handshake import ApcMode, ShedOption
-from plant_sim.unit.tags import MVS, Grade, Kind, Role, Tag
+from plant_sim.unit.tags import ALARM_PREFIX, MVS, Grade, Kind, Role, Tag
 
 FOLDERS: dict[str, int] = {
     "R101": 1000,
@@ -19,6 +21,8 @@ FOLDERS: dict[str, int] = {
     "R101/MV": 1300,
     "R101/MV/InitiatorFeed": 1310,
     "R101/MV/CoolantTemperature": 1330,
+    "R101/Alarms": 1400,
+    **{f"{ALARM_PREFIX}{alarm.name}": alarm.number for alarm in DEFINITIONS},
     "APC": 2000,
     "APC/Diagnostics": 2100,
     "APC/Diagnostics/Advisory": 2110,
@@ -27,6 +31,8 @@ FOLDERS: dict[str, int] = {
     "SIS": 4000,
 }
 """Objects, parents first: path -> node id."""
+NOTIFIER = "R101"
+"""The object whose events clients subscribe to, besides the Server object."""
 
 ENUM_TYPES: dict[type[IntEnum], int] = {
     LoopMode: 9001,
@@ -50,12 +56,25 @@ _APC, _OPERATOR, _ENGINEER = Role.APC, Role.OPERATOR, Role.ENGINEER
 
 
 def _pv(number: int, name: str, unit: str, span: tuple[float, float], about: str) -> Tag:
-    return Tag(number, f"R101/PV/{name}", _D, about, unit, span, scanned=True)
+    return Tag(number, f"R101/PV/{name}", _D, about, unit, span, scanned=True, history=True)
+
+
+def _sp(number: int, name: str, unit: str, span: tuple[float, float]) -> Tag:
+    path = f"R101/SP/{name}"
+    return Tag(number, path, _D, "Setpoint", unit, span, _OPERATOR, history=True)
 
 
 def _advisory(number: int, name: str, unit: str) -> Tag:
     path = f"APC/Diagnostics/Advisory/{name}"
     return Tag(number, path, _D, "Target the controller would write", unit, writer=_APC)
+
+
+def _alarm(alarm: Definition) -> tuple[Tag, Tag]:
+    path = f"{ALARM_PREFIX}{alarm.name}"
+    return (
+        Tag(alarm.number + 1, f"{path}/Active", _B, alarm.about),
+        Tag(alarm.number + 2, f"{path}/Acked", _B, "Nobody has to acknowledge it"),
+    )
 
 
 def _truth(number: int, name: str, unit: str, about: str = "True state, not a measurement") -> Tag:
@@ -69,8 +88,17 @@ def _mv(name: str, first: int, unit: str) -> tuple[Tag, ...]:
     mode = "MAN: Output; AUTO: the DCS's PI; RCAS: Target while APC/Active, else the PI"
     init = "Override or trip has the MV: track Actual, freeze integrators"
     return (
-        Tag(first + 1, f"{path}/Target", _D, "Remote target", unit, span, _APC),
-        Tag(first + 2, f"{path}/Actual", _D, "What the actuator does", unit, span, scanned=True),
+        Tag(first + 1, f"{path}/Target", _D, "Remote target", unit, span, _APC, history=True),
+        Tag(
+            first + 2,
+            f"{path}/Actual",
+            _D,
+            "What the actuator does",
+            unit,
+            span,
+            scanned=True,
+            history=True,
+        ),
         Tag(first + 3, f"{path}/Track", _D, "Start of a bumpless Target", unit, span, scanned=True),
         Tag(first + 4, f"{path}/LoLim", _D, "Low limit of Target", unit, span, _OPERATOR),
         Tag(first + 5, f"{path}/HiLim", _D, "High limit of Target", unit, span, _OPERATOR),
@@ -90,8 +118,8 @@ _R101 = (
     _pv(1102, "PolymerConc", "kg/m3", CONC_RANGES["PolymerConc"], "Polymer, measured"),
     _pv(1103, "Temperature", "K", THERMOMETER_RANGE, "Reactor temperature, measured"),
     _pv(1104, "JacketTemperature", "K", THERMOMETER_RANGE, "Coolant in the jacket, measured"),
-    Tag(1201, "R101/SP/PolymerConc", _D, "Setpoint", "kg/m3", SP_P_RANGE, _OPERATOR),
-    Tag(1202, "R101/SP/Temperature", _D, "Setpoint", "K", SP_T_RANGE, _OPERATOR),
+    _sp(1201, "PolymerConc", "kg/m3", SP_P_RANGE),
+    _sp(1202, "Temperature", "K", SP_T_RANGE),
     Tag(
         1210,
         "R101/Grade",
@@ -102,6 +130,7 @@ _R101 = (
     ),
     *_mv("InitiatorFeed", 1310, "kg/h"),
     *_mv("CoolantTemperature", 1330, "K"),
+    *(tag for alarm in DEFINITIONS for tag in _alarm(alarm)),
 )
 
 _TIMEOUT = "Age of HeartbeatIn at which the plant sheds, wall time"

@@ -10,6 +10,7 @@ CVS = ("PolymerConc", "Temperature")
 MVS = ("InitiatorFeed", "CoolantTemperature")
 """Manipulated variables, in the order of every input vector [kg/h, K]."""
 PV_PREFIX = "R101/PV/"
+ALARM_PREFIX = "R101/Alarms/"
 
 
 class Role(StrEnum):
@@ -55,7 +56,7 @@ class Tag:
 
     number: node id.  path: browse path below Objects.  range: EURange and, where the tag is
     writable, what a write must lie in.  scanned: published every server tick, changed or not (a
-    measurement has an age).
+    measurement has an age).  history: kept in the history, HistoryRead answers it.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Tag:
     writer: Role | None = None
     enum: type[IntEnum] | None = None
     scanned: bool = False
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

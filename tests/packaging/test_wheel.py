@@ -35,6 +35,7 @@ def test_configuration_recipe_and_bundle_travel_along(wheel: Path):
     assert {
         "controller/config/controller.toml",
         "controller/config/tags.toml",
+        "controller/config/examples/foreign_tags.toml",
         "plant_sim/config/plant.toml",
         "models/recipes/polymer-cstr.toml",
         "models/artifacts/polymer-cstr/manifest.json",

@@ -240,6 +240,8 @@ def make_link(plant):
         if block and not read_only:
             written += ["handshake.heartbeat_in", "handshake.request"]
             written += [key for key in references if key.startswith("diagnostics.")]
+        if tags.handshake.mode_on_shed is not None and not read_only:
+            written.append("handshake.mode")
         return Link(
             endpoint=Endpoint(
                 url=url or plant.url, user=None, password=None, connect_timeout_s=3.0

@@ -257,6 +257,57 @@ async def test_a_foreign_server_without_block_needs_none(make_link):
     await opened.close()
 
 
+SELECTOR = {
+    "mode": "plc:s=APC.NOTE",
+    "mode_values": {"manual": "LOCAL", "shadow": "ADVISE", "auto": "REMOTE"},
+    "mode_on_shed": "LOCAL",
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def selector_link(make_link, plant):
+    """A link to a DCS that can be let go by its selector alone, which shows REMOTE."""
+    await plant.nodes["APC.NOTE"].set_writable()
+    opened = make_link(block=False, handshake=SELECTOR)
+    await plant.put("APC.NOTE", "ADVISE")
+    assert await opened.open(no_fault) is None
+    await plant.put("APC.NOTE", "REMOTE")
+    await opened.poll()
+    yield opened
+    await opened.close()
+
+
+async def test_a_shed_puts_the_selector_off_auto(selector_link, plant):
+    assert await selector_link.shed("test") is None
+    assert await plant.get("APC.NOTE") == "LOCAL"
+
+
+async def test_a_selector_that_the_operator_has_moved_is_left(selector_link, plant):
+    await plant.put("APC.NOTE", "ADVISE")
+    await selector_link.poll()
+    assert await selector_link.shed("test") is None
+    assert await plant.get("APC.NOTE") == "ADVISE"
+
+
+async def test_a_selector_that_refuses_is_a_failed_shed(selector_link, plant):
+    await plant.nodes["APC.NOTE"].set_writable(writable=False)
+    failure = await selector_link.shed("test")
+    assert failure is not None
+    assert failure.status in {"BadNotWritable", "BadUserAccessDenied"}
+    assert failure.detail == "handshake.mode"
+    assert await plant.get("APC.NOTE") == "REMOTE"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_what_an_earlier_session_left_in_auto_is_let_go(make_link, plant, read_only):
+    await plant.nodes["APC.NOTE"].set_writable()
+    await plant.put("APC.NOTE", "REMOTE")
+    opened = make_link(block=False, handshake=SELECTOR, read_only=read_only)
+    assert await opened.open(no_fault) is None
+    await opened.close()
+    assert await plant.get("APC.NOTE") == ("REMOTE" if read_only else "LOCAL")
+
+
 async def test_unknown_nodes_are_named_with_key_and_reference(make_link):
     data = {name: dict(entry) for name, entry in make_cv().items()}
     data["Temperature"]["pv"] = "plc:s=NOT_THERE"

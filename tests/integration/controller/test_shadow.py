@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.commissioning.browse import Limits, walk
+from controller.commissioning.walk import Limits, walk
 from controller.journal.reader import Reader
 from controller.opcua.connection import Endpoint
 from controller.opcua.survey import survey
@@ -108,6 +108,23 @@ async def test_check_says_what_a_server_without_interface_block_means(folder, pl
     assert "AUTO cannot be entered" in flat
     assert "AUTO starts from Actual" in flat
     assert "the server names no unit" in flat
+
+
+async def test_check_finds_a_wrong_unit_that_the_server_does_not_name(folder, plant):
+    wrong = TAGS.replace(
+        'unit = "degC"\nrange = [0.0, 150.0]', 'unit = "K"\nrange = [280.0, 420.0]'
+    )
+    assert wrong != TAGS
+    (folder / "tags.toml").write_text(wrong, encoding="utf-8")
+    (folder / "controller.toml").write_text(
+        CONFIG.format(url=json.dumps(plant.url), journal='"j.db"').replace("0.2", "300.0"),
+        encoding="utf-8",
+    )
+    code, text = await trimtab("check", "--config", "controller.toml", cwd=folder)
+    flat = re.sub(r"\s+", " ", text)
+    assert code == 2, text
+    assert "now 76.5, outside range 280 to 420" in flat
+    assert "it would fit degC" in flat
 
 
 async def test_browse_of_a_foreign_server_is_toml_whatever_the_names_are(plant, tmp_path):

@@ -138,8 +138,9 @@ async def test_access_attributes_say_what_a_write_would(plant, role):
         access = await peer.client.read_attributes(nodes, ua.AttributeIds.AccessLevel)
         user = await peer.client.read_attributes(nodes, ua.AttributeIds.UserAccessLevel)
         for tag, may, mine in zip(TAGS, access, user, strict=True):
-            assert may.Value.Value == (3 if tag.writer else 1), tag.path
-            assert mine.Value.Value == (3 if tag.writer is role else 1), tag.path
+            history = 4 if tag.history else 0
+            assert may.Value.Value == (3 if tag.writer else 1) | history, tag.path
+            assert mine.Value.Value == (3 if tag.writer is role else 1) | history, tag.path
         methods = [peer.client.get_node(ua.NodeId(m.number, peer.index)) for m in METHODS]
         allowed = await peer.client.read_attributes(methods, ua.AttributeIds.UserExecutable)
         assert [data.Value.Value for data in allowed] == [role in m.callers for m in METHODS]

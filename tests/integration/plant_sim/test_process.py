@@ -109,6 +109,8 @@ def test_a_port_in_use_is_exit_4(tmp_path):
         (("--host", "0.0.0.0"), ("server.host = '0.0.0.0'", "127.0.0.0/8", "--insecure")),  # noqa: S104
         (("--speed", "0"), ("simulation.speed = 0.0", "0.1")),
         (("--trend", "no/where.csv"), ("files.trend = 'no/where.csv'",)),
+        (("--history", "no/where.db"), ("history.file = 'no/where.db'",)),
+        (("--history", "users.toml"), ("history.file = 'users.toml'", "files.credentials")),
         (("--speeed", "1"), ("No such option",)),
     ],
 )

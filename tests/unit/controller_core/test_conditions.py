@@ -73,6 +73,13 @@ def test_a_sound_scan_finds_nothing():
     assert conditions() == set()
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_a_selector_that_a_shed_has_moved_is_no_act_of_the_operator(mode):
+    found = conditions(state=ModeState(mode=mode), around=Circumstances(selector_written=True))
+    assert (Condition.SHED_STANDS in found) is (mode is Mode.SHED)
+    assert TABLE[Condition.SHED_STANDS][0] is Effect.LATCHED
+
+
 @pytest.mark.parametrize(
     ("around", "expected"),
     [

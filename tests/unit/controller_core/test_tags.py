@@ -14,6 +14,7 @@ from controller.errors import ConfigError
 from controller.testing import PlainManifest, PlainVariable, plain_binding
 
 SHIPPED = default_config_dir() / "tags.toml"
+EXAMPLE = default_config_dir() / "examples" / "foreign_tags.toml"
 CSTR = PlainManifest(
     cvs=(
         PlainVariable(name="PolymerConc", unit="kg/m3"),
@@ -107,7 +108,8 @@ WRONG = [
     (("max_step = 60.0", "max_step = nan"), "cv.PolymerConc.max_step", "nan", "finite", ""),
     (('sp = "plant:/R101/SP/PolymerConc"', ""), "cv.PolymerConc.sp", "nothing", "required",
      'add the key "sp"'),
-    (('unit = "kg/m3"', 'unit = "kg/m^3"'), "cv.PolymerConc.unit", "kg/m^3", "degC", "correct"),
+    (('unit = "kg/m3"', 'unit = "kg/m^3"'), "cv.PolymerConc.unit", "kg/m^3", "kg/m3, g/L",
+     'unknown unit "kg/m^3"'),
     (('unit = "kg/m3"', 'unit = "degC"'), "cv.PolymerConc.unit", "degC", "kg/m3, g/L",
      '"degC" is a temperature'),
     (('unit = "kg/m3"', 'unit = "percent"'), "cv.PolymerConc.span", "nothing", "[value at 0 %",
@@ -121,6 +123,16 @@ WRONG = [
      'unless unit = "raw"', ""),
     (('unit = "kg/m3"', 'unit = "raw"\nscale = -2.0'), "cv.PolymerConc.scale", "-2.0",
      "greater than 0", "correct"),
+    (('unit = "kg/m3"', 'unit = "kg/m3"\ncounts = [0, 4095]'), "cv.PolymerConc.counts",
+     "[0, 4095]", 'unless unit = "raw"', ""),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [0, 4095]'), "cv.PolymerConc.span", "nothing",
+     "counts[0]", "correct"),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [9, 1]\nspan = [0, 1]'), "cv.PolymerConc.counts",
+     "[9, 1]", "low < high", "correct"),
+    (('unit = "kg/m3"', 'unit = "raw"\nspan = [0, 1]\nscale = 1.0'), "cv.PolymerConc.span",
+     "0", "with counts", ""),
+    (('unit = "kg/m3"', 'unit = "raw"\ncounts = [0, 9]\nspan = [0, 1]\nscale = 1.0'),
+     "cv.PolymerConc.scale", "1.0", "without counts", ""),
     (("range = [-10.0, 400.0]", "range = [400.0, 0.0]"), "cv.PolymerConc.range", "400.0, 0.0",
      "low < high", "correct"),
     (("range = [-10.0, 400.0]", "range = [0.0]"), "cv.PolymerConc.range[1]", "nothing",
@@ -143,12 +155,50 @@ WRONG = [
      "letters, digits", ""),
     (('take_lease = "plant:/APC#plant:/APC/TakeLease"', 'take_lease = "plant:/APC/TakeLease"'),
      "handshake.take_lease", "TakeLease", "object reference", "correct the reference"),
-    (("auto = 2 }", "auto = 1 }"), "handshake.mode_values", "1", "three different", ""),
-    (("remote = [2] ", 'remote = ["RCAS"] '), "mv.InitiatorFeed.remote[0]", "RCAS", "integer", ""),
+    (("auto = 2 }", "auto = 1 }"), "handshake.mode_values", "1", "different values", ""),
+    (("auto = 2 }", "auto = true }"), "handshake.mode_values", "True", "all numbers, all texts",
+     ""),
+    ((", auto = 2 }", " }"), "handshake.mode_values.auto", "nothing", "required", "add the key"),
+    (("auto = 2 }", "auto = 2.5 }"), "handshake.mode_values.auto", "2.5", "a whole number", ""),
+    (("auto = 2 }", "auto = 2 }\nmode_on_shed = 2"), "handshake.mode_on_shed", "2",
+     "a value of mode_values.manual: 0", ""),
+    (("[clock]", 'without = ["permit"]\n[clock]'), "handshake.without", "permit", "have no tag",
+     ""),
+    (("remote = [2] ", "remote = [2.5] "), "mv.InitiatorFeed.remote", "[2.5]", "a whole number",
+     ""),
+    (("remote = [2] ", 'remote = [2, "RCAS"] '), "mv.InitiatorFeed.remote", "RCAS", "of one type",
+     ""),
     (('InitiatorFeed = "plant:/APC', 'Feed = "plant:/APC'), "diagnostics.advisory.Feed", "Feed",
      "InitiatorFeed", "correct the name"),
     (("[clock]", '[namespaces]\nx = "y"\n[clock]'), "", "namespaces", "TOML", "only once"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "bound"),
+    [
+        ('manual = "MAN", shadow = "ADV", auto = "REM"',
+         {"MAN": "manual", "ADV": "shadow", "REM": "auto"}),
+        ("manual = false, auto = true", {False: "manual", True: "auto"}),
+        ("manual = [0, 1], auto = [3, 4]", {0: "manual", 1: "manual", 3: "auto", 4: "auto"}),
+    ],
+)  # fmt: skip
+def test_a_selector_shows_texts_switches_or_several_values(tmp_path, values, bound):
+    path = changed(tmp_path, ("manual = 0, shadow = 1, auto = 2", values))
+    binding = bind(load_tags(path), CSTR, file=path)
+    assert binding.mode_values == bound
+    assert {type(value) for value in binding.mode_values} == {type(value) for value in bound}
+
+
+def test_the_example_of_a_foreign_dcs_binds():
+    binding = bind(load_tags(EXAMPLE), CSTR, file=EXAMPLE)
+    assert [(mv.low, mv.high, mv.max_move) for mv in binding.mvs] == [
+        (0.0, 2.5, 0.5),
+        (300.0, 350.0, 10.0),
+    ]
+    assert binding.dvs[0].pv.high == pytest.approx(700.0)
+    assert binding.mode_on_shed == "LOCAL"
+    assert sorted(binding.handshake) == ["heartbeat_out", "mode"]
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[f"{case[1]}={case[2]}" for case in WRONG])
@@ -167,6 +217,13 @@ def test_what_is_wrong_is_named(tmp_path, case):
     assert received in second
     assert allowed in third
     assert action in fourth
+
+
+def test_a_proposal_of_which_nothing_was_taken_over_says_what_to_do(tmp_path):
+    path = tmp_path / "tags.toml"
+    path.write_text('schema = 1\n[namespaces]\nplc = "urn:plc"\n#[cv.X]\n')
+    with pytest.raises(ConfigError, match="check each, remove its #"):
+        load_tags(path)
 
 
 def test_a_model_variable_that_the_file_lacks_is_named(tmp_path):

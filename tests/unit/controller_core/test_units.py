@@ -17,7 +17,15 @@ from controller.configuration.units import Conversion, NoConversion, conversion
         ("kg/s", "kg/h", 1.0, 3600.0),
         ("g/s", "kg/h", 1.0, 3.6),
         ("kg/h", "g/s", 3.6, 1.0),
+        ("t/h", "kg/h", 2.0, 2000.0),
+        ("kg/min", "kg/h", 1.0, 60.0),
+        ("lb/h", "kg/h", 1.0, 0.45359237),
         ("g/L", "kg/m3", 5.0, 5.0),
+        ("g/cm3", "g/L", 1.0, 1000.0),
+        ("L/min", "m3/h", 1000.0, 60.0),
+        ("bar", "kPa", 1.0, 100.0),
+        ("psi", "Pa", 1.0, 6894.757293168361),
+        ("mm", "m", 1000.0, 1.0),
         ("mmol", "mmol", 5.0, 5.0),
     ],
 )
@@ -35,6 +43,12 @@ def test_raw_signals():
     assert conversion("raw", "K", scale=2.0) == Conversion(gain=2.0, offset=0.0)
 
 
+def test_raw_counts_and_their_span():
+    way = conversion("raw", "kg/h", counts=(5530.0, 27648.0), span=(0.0, 2.5))
+    assert (way.value(5530.0), way.value(27648.0)) == pytest.approx((0.0, 2.5))
+    assert way.difference(22118.0) == pytest.approx(2.5)
+
+
 def test_an_interval_is_ascending():
     assert conversion("degC", "K").interval(0.0, 100.0) == (273.15, 373.15)
 
@@ -48,6 +62,9 @@ def test_an_interval_is_ascending():
         ("raw", {}, "scale"),
         ("raw", {"scale": 0.0}, "scale"),
         ("raw", {"scale": -1.0}, "scale"),
+        ("raw", {"counts": (0.0, 10.0)}, "span"),
+        ("raw", {"counts": (10.0, 10.0), "span": (0.0, 1.0)}, "span"),
+        ("raw", {"counts": (0.0, 10.0), "span": (1.0, 0.0)}, "span"),
         ("furlong", {}, "furlong"),
         ("kg/h", {}, "mass flow"),
     ],

@@ -44,11 +44,17 @@ def test_a_bad_status_on_the_wire_nulls_the_value():
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [([1.0, 2.0], ua.VariantType.Double), (NOW, ua.VariantType.DateTime)],
+    [([1.0, 2.0], ua.VariantType.Double), (b"raw", ua.VariantType.ByteString)],
 )
 def test_what_is_no_scalar_is_bad_and_has_no_value(content, kind):
     seen = measurement("t", value(content, kind), 0.0)
     assert (seen.value, seen.quality, seen.status) == (None, Quality.BAD, "BadTypeMismatch")
+
+
+@pytest.mark.parametrize("at", [NOW, NOW.replace(tzinfo=None)])
+def test_a_time_is_seconds_since_1970_in_utc(at):
+    seen = measurement("t", value(at, ua.VariantType.DateTime), 0.0)
+    assert (seen.value, seen.quality) == (1767225600.0, Quality.GOOD)
 
 
 @pytest.mark.parametrize("wrap", [str, ua.LocalizedText])

@@ -8,10 +8,13 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.commissioning.enumerations import selector
 from controller.commissioning.guesses import Found, likeness, squeezed, words
 from controller.commissioning.proposal import prefixes, propose, references
 from controller.configuration.references import parse_reference
-from controller.opcua.survey import NodeFacts, unece, unit_name
+from controller.configuration.units import KNOWN
+from controller.opcua.survey import NodeFacts
+from controller.opcua.unit_names import UNIT_IDS, UNIT_TEXTS, unece, unit_name
 from models.bundle import default_bundle, load_manifest
 
 URI = "urn:vendor:plc7"
@@ -84,11 +87,18 @@ def test_prefixes_are_short_different_and_valid():
         (-1, "kg/m³", "kg/m3"),
         (-1, " °C ", "degC"),
         (0, "%", "percent"),
+        (unece("F31"), "", "kg/min"),
+        (-1, "℃", "degC"),
+        (-1, "Counts", "raw"),
         (-1, "furlong", None),
     ],
 )
 def test_units_are_known_by_code_or_by_what_is_shown(unit_id, text, name):
     assert unit_name(unit_id, text) == name
+
+
+def test_every_unit_that_servers_name_can_be_used_in_tags_toml():
+    assert set(UNIT_IDS.values()) | set(UNIT_TEXTS.values()) == set(KNOWN)
 
 
 def test_words_split_at_case_digits_and_separators():
@@ -132,3 +142,74 @@ def test_guesses_tell_measurement_setpoint_target_and_actual_apart():
     assert (feed["unit"], feed["span"], feed["range"]) == ("percent", [0.0, 2.5], [0.0, 100.0])
     coolant = tables["mv"]["CoolantTemperature"]
     assert coolant["actual"] != "plc7:/R1/CoolantTemperature/PV", "its unit does not convert"
+
+
+def held(value, kind=ua.VariantType.Double):
+    return {"kind": kind, "value": ua.DataValue(ua.Variant(value, kind))}
+
+
+def proposed(*items):
+    """The tables of the proposal, everything taken over, and its text."""
+    text = propose(
+        items,
+        uris=["", URI],
+        url="opc.tcp://h:1",
+        manifest=load_manifest(default_bundle()),
+        truncated=False,
+    )
+    return tomllib.loads(taken_over(text)), text
+
+
+@pytest.mark.parametrize(
+    ("facts", "unit", "said"),
+    [
+        ({**held(349.0)}, "K", "349 fits K"),
+        ({**held(76.5)}, "degC", "76.5 fits degC, percent"),
+        ({**held(170.0)}, "degF", "170 fits degF"),
+        ({**held(50.0), "range": (0.0, 100.0)}, "degC", "fits degC, percent"),
+        ({**held(9999.0)}, "K", "9999 fits none"),
+        ({**held(76.5), "unit_text": "furlong"}, "degC", "the server says 'furlong'"),
+        ({**held(13824, ua.VariantType.Int16)}, "raw", "likely a count"),
+        ({**held(13824, ua.VariantType.Int16), "unit": "raw", "unit_text": "counts"}, "raw", ""),
+    ],
+)
+def test_a_unit_that_the_server_does_not_name_is_guessed_from_its_value(facts, unit, said):
+    tables, text = proposed(found("R1", "Temperature", "PV", **facts))
+    assert tables["cv"]["Temperature"]["unit"] == unit
+    assert said in text
+
+
+def test_raw_counts_come_with_their_range_and_span():
+    count = held(5000, ua.VariantType.UInt16)
+    item = found("R1", "Temperature", "PV", **count, range=(0.0, 16383.0))
+    tables, _ = proposed(item)
+    table = tables["cv"]["Temperature"]
+    assert table["counts"] == table["range"] == [0.0, 16383.0]
+    assert table["span"] == [320.0, 365.0]
+
+
+def test_numbers_of_modes_are_taken_from_the_servers_names():
+    modes = {0: "OOS", 3: "AUTO", 7: "RCAS"}
+    positions = {1: "Off", 2: "Advisory", 3: "On"}
+    whole = {"kind": ua.VariantType.Int32}
+    tables, text = proposed(
+        found("R1", "InitiatorFeed", "Target", writable=True),
+        found("R1", "InitiatorFeed", "Mode", **whole, names=modes, writable=True),
+        found("APC", "HeartbeatIn", **whole, writable=True),
+        found("APC", "Mode", **whole, names=positions, writable=True),
+    )
+    assert tables["mv"]["InitiatorFeed"]["remote"] == [7]
+    assert tables["handshake"]["mode_values"] == {"manual": 1, "shadow": 2, "auto": 3}
+    assert "(0 OOS, 3 AUTO, 7 RCAS)" in text
+
+
+def test_what_was_not_found_of_the_hand_shake_is_named_with_what_stands_in():
+    _, text = proposed(found("APC", "HeartbeatIn", writable=True))
+    assert "##   handshake.permit: the DCS's permit is taken for granted" in text
+    assert "##   mv.InitiatorFeed.track: AUTO starts from Actual" in text
+    assert "handshake.heartbeat_in: " not in text
+
+
+@given(names=st.dictionaries(st.integers(0, 9), st.sampled_from(["OFF", "ON", "man", "x", "AUTO"])))
+def test_a_selector_always_has_three_different_numbers(names):
+    assert len(set(selector(names).values())) == 3

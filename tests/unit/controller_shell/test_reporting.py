@@ -48,7 +48,7 @@ AUTO = ModeState(mode=Mode.AUTO, acknowledged=True)
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, **binding) -> None:
         self.metrics = Metrics(
             Labelling(
                 cvs=[("CV0", "kg/m3"), ("CV1", "kg/m3")],
@@ -68,7 +68,7 @@ class Rig:
         self.records: list = []
         self.reporter = Reporter(
             metrics=self.metrics,
-            binding=plain_binding(2, 2, 1),
+            binding=replace(plain_binding(2, 2, 1), **binding),
             spans=[100.0, 100.0],
             record=self.keep,
         )
@@ -238,6 +238,17 @@ def test_acts_of_the_operator_are_journaled(rig):
     }
 
 
+def test_a_selector_that_a_shed_put_back_is_no_act_of_the_operator():
+    rig, first = Rig(mode_on_shed=0), plain_readings()
+    back = replace(first, handshake=replace(first.handshake, operator=OperatorMode.MANUAL))
+    rig.reporter.scan(report(readings=first))
+    rig.reporter.scan(report(readings=back, after=ModeState(mode=Mode.SHED)))
+    assert rig.events("operator") == []
+    assert [event["after"] for event in rig.events("selector")] == ["manual"]
+    rig.reporter.scan(report(readings=first, after=ModeState(mode=Mode.SHED)))
+    assert [event["after"] for event in rig.events("operator")] == ["auto"]
+
+
 def test_a_lost_value_is_no_act_of_the_operator(rig):
     first = plain_readings()
     rig.reporter.scan(report(readings=first))
@@ -254,6 +265,20 @@ def test_diagnostics_are_finite_and_in_the_servers_units(rig):
     assert told["diagnostics.advice_ms"] == pytest.approx(4.0)
     assert told["diagnostics.advisory.MV1"] == 60.0
     assert all(np.isfinite(value) for value in told.values())
+
+
+@pytest.mark.parametrize(
+    ("mode", "certified", "shown"),
+    [(mode, True, mode in {Mode.SHADOW, Mode.AUTO}) for mode in Mode]
+    + [(Mode.AUTO, False, False), (Mode.SHADOW, False, False)],
+)
+def test_moves_are_shown_to_the_dcs_in_shadow_and_auto_when_certified(rig, mode, certified, shown):
+    whole = moved(45.0, 60.0, after=ModeState(mode=mode))
+    advice = replace(whole.proposal.advice, gap=1e-9 if certified else math.inf)
+    rig.reporter.scan(replace(whole, proposal=replace(whole.proposal, advice=advice)))
+    told = rig.reporter.diagnostics()
+    assert ("diagnostics.advisory.MV0" in told) is shown
+    assert "diagnostics.cycle_ms" in told
 
 
 def test_novelty_is_a_gauge_of_the_scan_that_was_advised_and_nothing_else(rig):

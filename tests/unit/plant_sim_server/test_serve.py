@@ -33,10 +33,10 @@ def test_the_ready_file_of_several_units_lists_every_endpoint(tmp_path):
 
 
 def test_every_unit_has_a_trend_of_its_own():
-    assert serve.trend_names("", 3) == ["", "", ""]
-    assert serve.trend_names("runs/t.csv", 1) == ["runs/t.csv"]
-    assert serve.trend_names("runs/t.csv", 2) == ["runs/t-1.csv", "runs/t-2.csv"]
-    assert serve.trend_names("t", 2) == ["t-1", "t-2"]
+    assert serve.unit_names("", 3) == ["", "", ""]
+    assert serve.unit_names("runs/t.csv", 1) == ["runs/t.csv"]
+    assert serve.unit_names("runs/t.csv", 2) == ["runs/t-1.csv", "runs/t-2.csv"]
+    assert serve.unit_names("t", 2) == ["t-1", "t-2"]
 
 
 def test_a_trend_of_a_unit_at_the_path_of_another_file_is_refused():

@@ -178,6 +178,104 @@ async def test_an_mv_in_manual_gets_no_more_writes(controller, operator):
     assert_certified_as_written([row for row in rows if row["write"] == [True, True]])
 
 
+FREE_SCANS = 25
+IN_CONTROL_K = 3.0
+
+
+async def at_rest(soft_plant) -> None:
+    """A new episode that begins at a steady point, on its setpoints."""
+    async with soft_plant.login("engineer") as engineer:
+        await engineer.call(
+            "Sim/Reset",
+            ua.Variant("grade_down", ua.VariantType.String),
+            ua.Variant(0, ua.VariantType.UInt32),
+        )
+
+
+async def scans(controller, count: int, write: list[bool], after: int = -1) -> list[dict]:
+    """Wait for so many scans of one run with these MVs written; all of them."""
+
+    async def enough() -> list[dict] | None:
+        found = [r for r in controller.rows() if r["write"] == write and r["scan_id"] > after]
+        return found if len(found) >= count else None
+
+    async with asyncio.timeout(30.0):
+        while (found := await enough()) is None:  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.2)
+    return found
+
+
+async def test_the_operator_takes_one_mv_and_gives_it_back_and_the_other_goes_on(
+    soft_plant, controller, operator
+):
+    """The correction optimises over the MV that is left, and its certificate says so."""
+    await at_rest(soft_plant)
+    await asyncio.sleep(0.5)
+    await operator.auto()
+    both = await scans(controller, 5, [True, True])
+    await operator.put("R101/MV/InitiatorFeed/Mode", 0, ua.VariantType.Int32)
+    await operator.wait("R101/MV/InitiatorFeed/Permit", value=False)
+    output = await operator.get("R101/MV/InitiatorFeed/Actual") * 0.97
+    await operator.put("R101/MV/InitiatorFeed/Output", output, ua.VariantType.Double)
+    alone = await scans(controller, FREE_SCANS, [False, True], both[-1]["scan_id"])
+    assert await operator.get("APC/Active") is True
+    assert await operator.get("R101/MV/CoolantTemperature/Permit") is True
+    assert await operator.get("R101/MV/InitiatorFeed/Actual") == pytest.approx(output)
+    await operator.put("R101/MV/InitiatorFeed/Mode", 2, ua.VariantType.Int32)
+    given = await scans(controller, 5, [True, True], alone[-1]["scan_id"])
+    assert await operator.get("APC/Active") is True
+    assert await controller.process.end() == 0
+
+    for row in alone:
+        assert row["certified"]
+        assert row["gap"] <= row["tolerance"]
+        assert row["low"][0] == row["high"][0] == row["move"][0] == row["mv"][0]
+        assert row["low"][1] < row["high"][1]
+        assert row["low"][1] <= row["move"][1] <= row["high"][1]
+        assert row["target"][0] is None
+        assert row["target"][1] == row["move"][1]
+        assert abs(row["cv"][1] - row["sp"][1]) <= IN_CONTROL_K
+    assert len({row["target"][1] for row in alone}) > FREE_SCANS // 2, "the other stands still"
+    assert_certified_as_written(given)
+    first = given[0]
+    assert abs(first["target"][0] - output) <= ENTRY_SHARE * SPANS[0] + 1e-9
+    assert abs(first["target"][0] - first["track"][0]) <= ENTRY_SHARE * SPANS[0] + 1e-9
+    ends = both[0]["scan_id"], given[4]["scan_id"]
+    whole = [row for row in controller.rows() if ends[0] <= row["scan_id"] <= ends[1]]
+    assert {row["mode_after"] for row in whole} == {"AUTO"}
+
+
+async def test_moves_are_advised_in_shadow_and_auto_and_written_in_auto_alone(controller, operator):
+    advisory = "APC/Diagnostics/Advisory/CoolantTemperature"
+
+    async def told() -> bool:
+        return await operator.get("APC/Diagnostics/CycleMs") > 0.0
+
+    async def advised() -> bool:
+        return await operator.get(advisory) > 0.0
+
+    async def eventually(condition) -> None:
+        async with asyncio.timeout(10.0):
+            while not await condition():  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0.05)
+
+    await eventually(told)
+    await asyncio.sleep(0.5)
+    assert await controller.mode() == "MANUAL"
+    assert not await advised()
+    await operator.select(1)
+    await eventually(advised)
+    assert 300.0 <= await operator.get(advisory) <= 350.0
+    assert await operator.get("APC/Request") is False
+    assert not written(controller.rows())
+    await operator.auto()
+    await scans(controller, 5, [True, True])
+    shown = await operator.get(advisory)
+    assert await controller.process.end() == 0
+    targets = [row["target"][1] for row in written(controller.rows())]
+    assert any(shown == pytest.approx(target, abs=1e-9) for target in targets)
+
+
 async def test_changed_limits_hold_from_the_next_scan(controller, operator):
     await operator.auto()
     await asyncio.sleep(0.5)

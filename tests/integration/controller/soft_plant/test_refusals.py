@@ -100,6 +100,27 @@ async def test_two_controllers_one_lease(
     assert await controller.mode() == "AUTO"
 
 
+async def test_a_second_controller_waits_until_the_lease_of_a_dead_one_runs_out(  # noqa: PLR0917
+    soft_plant, controller, operator, make_controller, tmp_path, monkeypatch
+):
+    await operator.auto()
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = make_controller(folder=folder)
+    second.configure(soft_plant.url, soft_plant.password("apc"))
+    monkeypatch.setenv("TRIMTAB_SERVER__OWNER", "second")
+    await second.start()
+    assert await operator.get("APC/LeaseOwner") == "trimtab"
+    controller.process.kill()
+    await operator.wait("APC/LeaseOwner", "second")
+    assert await operator.get("APC/Active") is False, "nobody selected Auto since the shed"
+    await operator.select(1)
+    await asyncio.sleep(0.5)
+    await operator.auto()
+    assert await second.mode() == "AUTO"
+    assert await second.process.end() == 0
+
+
 async def test_shadow_on_the_soft_plant_writes_nothing(soft_plant, make_controller, operator):
     controller = make_controller()
     controller.configure(soft_plant.url, soft_plant.password("apc"))
