@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from asyncua import ua
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # ua's own is a subclass, made to send
 
 from plant_sim.opcua import limits
 
@@ -28,7 +29,7 @@ def fault(given: Any, held: ua.DataValue) -> Any:
         return codes.BadEncodingLimitsExceeded
     if not given:
         return None
-    if not isinstance(given, ua.DataChangeFilter) or given.DeadbandType not in _DEADBANDS:
+    if not isinstance(given, DataChangeFilter) or given.DeadbandType not in _DEADBANDS:
         return codes.BadMonitoredItemFilterUnsupported
     if given.DeadbandType == ua.DeadbandType.None_:
         return None
@@ -38,7 +39,7 @@ def fault(given: Any, held: ua.DataValue) -> Any:
     return None if content is None or _is_number(content) else codes.BadFilterNotAllowed
 
 
-def exceeded(values: Any, wanted: ua.DataChangeFilter) -> bool:
+def exceeded(values: Any, wanted: DataChangeFilter) -> bool:
     """Whether a change goes beyond the deadband; one from or to no number always does.
 
     values: asyncua's pair of the value before and the one now.

@@ -59,8 +59,8 @@ MAX_SESSIONS_PER_CONNECTION = 3
 
 MAX_CONTINUATION_POINTS = 50
 """Of one session, for Browse and for HistoryRead each."""
-MAX_REFERENCES = 5000
-"""In one answer to a Browse, over all its nodes."""
+MAX_REFERENCES = 3000
+"""In one answer to a Browse, over all its nodes; 72 bytes each fit `MESSAGE_BYTES`."""
 MAX_FOLLOWED = 100_000
 """References looked at to follow the browse paths of one request: a tenth of a second."""
 MAX_HISTORY_VALUES = 1000

@@ -1,4 +1,4 @@
-"""Every attacker against every tag, every method and every service: who is not asked for changes nothing.
+"""Every attacker against every tag, every method and every service: nothing changes.
 
 The allowed writer and caller stand beside the refused ones, so that a refusal of everybody fails.
 """
@@ -384,7 +384,7 @@ async def test_the_methods_of_the_server_tell_nothing_of_anothers_subscription(
 async def test_while_one_session_holds_the_lease_no_other_writes_what_a_controller_writes(
     secure_plant, identity, still
 ):
-    """Neither targets nor heartbeat, nor the diagnostics that an operator takes for the holder's."""
+    """Neither targets nor heartbeat, nor diagnostics that would be taken for the holder's."""
     async with (
         secure_plant.peer("apc", identity) as holder,
         secure_plant.peer("apc", identity) as thief,

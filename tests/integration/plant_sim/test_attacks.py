@@ -243,7 +243,7 @@ class Sink:
 
 
 @contextlib.asynccontextmanager
-async def stolen_token(plant, client, victim):
+async def stolen_token(client, victim):
     """A channel of a client that knows the victim's token, and not the password."""
     async with channel(client):
         token = victim.client.uaclient.session.authentication_token
@@ -270,7 +270,7 @@ async def test_who_is_refused_a_session_has_nothing_of_it(
             victim.client.get_node(victim.ids["APC/HeartbeatOut"])
         )
         assert await victim.do("APC/TakeLease", "victim", 30.0) == [True]
-        async with stolen_token(secure_plant, other.client(secure_plant), victim) as thief:
+        async with stolen_token(other.client(secure_plant), victim) as thief:
             assert await blind_write(thief) == "BadSessionNotActivated"
             heard = sink.seen
             await victim.until("APC/HeartbeatOut", lambda _: sink.seen > heard + 3)
