@@ -75,6 +75,8 @@ class Line:
         self._counted = counted
         self._last = np.full(items, np.nan)
         self._held = b""
+        self._asked: set[int] = set()
+        self._refused = 0
         self._pass_on = self._protocol._process_received_data  # noqa: SLF001
         self._protocol.data_received = self.data_received
         request = ua.PublishRequest()
@@ -122,23 +124,30 @@ class Line:
                 break
             message = held[start : start + size]
             start += size
-            (kind,) = struct.unpack_from("<H", message, HEADERS + 2)
-            if kind == PUBLISH_RESPONSE and message[:3] == b"MSG":
-                self._published(message)
+            sequence, request = struct.unpack_from("<II", message, SEQUENCE_AT)
+            if request in self._asked:
+                self._asked.remove(request)
+                self._protocol._connection._peer_sequence_number = sequence  # noqa: SLF001
+                self._answered(message)
             else:
                 self._pass_on(message)
         self._held = held[start:]
 
     def check(self) -> None:
-        """Raise RuntimeError where the connection is gone."""
+        """Raise RuntimeError where the connection is gone, or the plant has refused a request."""
         if self._protocol.transport is None:
             raise RuntimeError("the connection is gone")
+        if self._refused:
+            raise RuntimeError(
+                f"a publish request was refused: {ua.StatusCode(self._refused).name}"
+            )
 
-    def _published(self, message: bytes) -> None:
-        (sequence,) = struct.unpack_from("<I", message, SEQUENCE_AT)
-        self._protocol._connection._peer_sequence_number = sequence  # noqa: SLF001
+    def _answered(self, message: bytes) -> None:
+        (kind,) = struct.unpack_from("<H", message, HEADERS + 2)
         (result,) = struct.unpack_from("<I", message, RESULT_AT)
-        ua.StatusCode(result).check()
+        if kind != PUBLISH_RESPONSE or result:
+            self._refused = result
+            return None
         subscription, available = struct.unpack_from("<Ii", message, SUBSCRIPTION_AT)
         at = SUBSCRIPTION_AT + 8 + 4 * max(available, 0) + 1
         number, _, parts = struct.unpack_from("<Iqi", message, at)
@@ -167,6 +176,7 @@ class Line:
     def _ask(self, body: bytes) -> None:
         protocol = self._protocol
         protocol._request_id += 1  # noqa: SLF001
+        self._asked.add(protocol._request_id)  # noqa: SLF001
         protocol.transport.write(
             protocol._connection.message_to_binary(body, request_id=protocol._request_id)  # noqa: SLF001
         )
