@@ -15,6 +15,7 @@ from asyncua.server.internal_session import InternalSession
 
 from plant_sim.opcua import event_filter, limits
 from plant_sim.opcua.continuation import ContinuationPoints
+from plant_sim.opcua.subscription_logger import share_logger
 
 FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
 
@@ -80,6 +81,7 @@ class GuardedSession(InternalSession):
             interval if slow_enough else limits.SHORTEST_PUBLISHING_MS
         )
         result = await super().create_subscription(params, callback, request_callback)
+        share_logger(self._service(result.SubscriptionId))
         self.iserver.subscribers[result.SubscriptionId] = str(self.user.name)
         self.iserver.counts.CumulatedSubscriptionCount += 1
         return result
