@@ -30,8 +30,8 @@ from plant_sim.opcua.pki import Pki
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.transport import PlantUaServer
+from plant_sim.opcua.trend_recorder import TrendRecorder
 from plant_sim.opcua.users import RoleUsers
-from plant_sim.trend import TrendFile
 from plant_sim.unit import handshake
 from plant_sim.unit.faults import Reading
 from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
@@ -79,16 +79,16 @@ class PlantServer:
         port: int,
         pki: Pki | None = None,
         history: HistoryRecorder,
-        trend: TrendFile | None = None,
+        trend: TrendRecorder | None = None,
         standard: StandardNodes | None = None,
         number: int | None = None,
     ) -> None:
         """Take the parts together.
 
         pki: certificates; None: nothing is encrypted, and ConfigurationError is raised for a host
-        that is not loopback.  history: of this unit; the caller closes it.  standard: the nodes
-        that servers of one process share.  number: of this unit, where there are several; it is in
-        every line logged here.
+        that is not loopback.  history, trend: of this unit; the caller closes them.  standard: the
+        nodes that servers of one process share.  number: of this unit, where there are several; it
+        is in every line logged here.
         """
         self.unit = unit
         self.nodes: AddressSpace
