@@ -277,12 +277,16 @@ class Connection:
     async def write(self, values: Mapping[str, Any]) -> dict[str, str | None]:
         """Write all values in one request; key -> None if accepted, else the status name.
 
-        No time stamps are sent: servers that do not accept them answer BadWriteNotSupported.
-        Raises FAULTS, of them ValueError when a value does not fit its node's type.
+        The value goes alone: servers that take no time stamps, or no status, not even Good, answer
+        BadWriteNotSupported.  Raises FAULTS, of them ValueError when a value does not fit its
+        node's type.
         """
         statuses = await self._client.uaclient.session.write_attributes(
             [self._book.nodes[key] for key in values],
-            [ua.DataValue(encode(value, self._types[key])) for key, value in values.items()],
+            [
+                ua.DataValue(encode(value, self._types[key]), StatusCode=None)
+                for key, value in values.items()
+            ],
         )
         return {
             key: None if status.is_good() else status.name

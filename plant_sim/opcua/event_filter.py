@@ -14,7 +14,7 @@ from typing import Any
 
 from asyncua import ua
 
-from plant_sim.opcua import limits
+from plant_sim.opcua import data_filter, limits
 
 CONDITION_ID = ""
 """Key of a condition's node id among the fields of an event; it has no browse path."""
@@ -80,7 +80,7 @@ class EventFilter:
 
 
 def faults(items: Sequence[ua.MonitoredItemCreateRequest], service: Any) -> list[int | None]:
-    """For each item wanted: status code of what is wrong with it as an event item, or None.
+    """For each item wanted: status code of what is wrong with its filter, or None.
 
     service: asyncua's monitored items of the subscription.
     """
@@ -88,12 +88,13 @@ def faults(items: Sequence[ua.MonitoredItemCreateRequest], service: Any) -> list
     room = limits.MAX_EVENT_ITEMS - sum(map(len, present))
     codes: list[int | None] = []
     for item in items:
-        code = None
+        given = item.RequestedParameters.Filter
         if item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier:
             room -= 1
             full = ua.StatusCodes.BadTooManyMonitoredItems
-            code = fault(item.RequestedParameters.Filter) if room >= 0 else full
-        codes.append(code)
+            codes.append(fault(given) if room >= 0 else full)
+        else:
+            codes.append(data_filter.fault(given))
     return codes
 
 
@@ -106,11 +107,13 @@ def faults_of_changes(
         wanted = item.RequestedParameters
         wanted.QueueSize = min(wanted.QueueSize or limits.MAX_QUEUE, limits.MAX_QUEUE)
         present = service._monitored_items.get(item.MonitoredItemId)  # noqa: SLF001
-        code = ua.StatusCodes.BadMonitoredItemIdInvalid if present is None else None
-        if present is not None and present.where_clause_evaluator is not None:
-            wanted.Filter = wanted.Filter or None  # an empty one changes nothing
-            code = None if wanted.Filter is None else fault(wanted.Filter)
-        codes.append(code)
+        wanted.Filter = wanted.Filter or None  # an empty one changes nothing
+        if present is None:
+            codes.append(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        elif present.where_clause_evaluator is None:
+            codes.append(data_filter.fault(wanted.Filter))
+        else:
+            codes.append(None if wanted.Filter is None else fault(wanted.Filter))
     return codes
 
 

@@ -1,0 +1,120 @@
+"""Filters of data changes: what asyncua would get wrong is refused, and the rest works."""
+
+import asyncio
+
+import pytest
+from asyncua import ua
+
+PV, SP, WORD = "R101/PV/Temperature", "R101/SP/Temperature", "SIS/TripCause"
+UNSUPPORTED = "BadMonitoredItemFilterUnsupported"
+VALUE_CHANGES = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValue)
+
+
+def deadband(kind, width=5.0):
+    return ua.DataChangeFilter(
+        Trigger=ua.DataChangeTrigger.StatusValue, DeadbandType=kind, DeadbandValue=width
+    )
+
+
+class Heard:
+    """Values by client handle."""
+
+    def __init__(self):
+        self.values = {}
+
+    def take(self, result):
+        for notification in result.NotificationMessage.NotificationData or ():
+            for item in notification.MonitoredItems:
+                self.values.setdefault(item.ClientHandle, []).append(item.Value.Value.Value)
+
+    async def until(self, handle, value):
+        async with asyncio.timeout(10.0):
+            while value not in self.values.get(handle, ()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def watching(fresh):
+    """(operator, session, subscription id, what is heard)."""
+    async with fresh.peer("operator") as operator:
+        session, heard = operator.client.uaclient.session, Heard()
+        made = await session.create_subscription(
+            ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=20.0,
+                RequestedLifetimeCount=1000,
+                RequestedMaxKeepAliveCount=10,
+                PublishingEnabled=True,
+            ),
+            callback=heard.take,
+        )
+        yield operator, session, made.SubscriptionId, heard
+
+
+async def watch(operator, session, number, *wanted):
+    """Make items of (path, filter), the handles in their order; (status names, ids)."""
+    items = [
+        ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(
+                NodeId=operator.ids[path], AttributeId=ua.AttributeIds.Value
+            ),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=ua.MonitoringParameters(
+                ClientHandle=handle, Filter=given, QueueSize=10
+            ),
+        )
+        for handle, (path, given) in enumerate(wanted)
+    ]
+    results = await session.create_monitored_items(
+        ua.CreateMonitoredItemsParameters(
+            SubscriptionId=number,
+            TimestampsToReturn=ua.TimestampsToReturn.Both,
+            ItemsToCreate=items,
+        )
+    )
+    return [one.StatusCode.name for one in results], [one.MonitoredItemId for one in results]
+
+
+async def test_a_deadband_is_refused_and_the_items_beside_it_are_made(watching):
+    operator, session, number, heard = watching
+    names, ids = await watch(
+        operator, session, number,
+        (SP, None),
+        (PV, deadband(ua.DeadbandType.Absolute)),
+        (PV, deadband(ua.DeadbandType.Percent)),
+        (WORD, deadband(ua.DeadbandType.Absolute)),
+        (PV, ua.EventFilter()),
+        (SP, VALUE_CHANGES),
+    )  # fmt: skip
+    assert names == ["Good", *[UNSUPPORTED] * 4, "Good"]
+    assert [number > 0 for number in ids] == [True, *[False] * 4, True]
+    for value in (341.0, 341.5, 342.0):
+        await operator.put(SP, value)
+        await heard.until(0, value)
+        await heard.until(5, value)
+
+
+async def test_an_item_that_is_refused_a_deadband_goes_on_without(watching):
+    operator, session, number, heard = watching
+    _, (item,) = await watch(operator, session, number, (SP, None))
+
+    async def changed(given):
+        (result,) = await session.modify_monitored_items(
+            ua.ModifyMonitoredItemsParameters(
+                SubscriptionId=number,
+                ItemsToModify=[
+                    ua.MonitoredItemModifyRequest(
+                        MonitoredItemId=item,
+                        RequestedParameters=ua.MonitoringParameters(
+                            ClientHandle=0, Filter=given, QueueSize=10
+                        ),
+                    )
+                ],
+            )
+        )
+        return result.StatusCode.name
+
+    assert await changed(deadband(ua.DeadbandType.Absolute)) == UNSUPPORTED
+    assert await changed(VALUE_CHANGES) == "Good"
+    for value in (341.0, 341.5, 342.0):
+        await operator.put(SP, value)
+        await heard.until(0, value)
