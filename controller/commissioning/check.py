@@ -32,6 +32,7 @@ from controller.opcua.survey import survey
 from controller.policy.start import probe
 from controller.refusals import explain_error
 from controller.startup import SPEED, check_period, policy_refused, prepare
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -263,7 +264,8 @@ def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
         table.add_column(heading, overflow="fold")
     for item in ranked:
         mark = Text(_MARKS[item.verdict], style=_STYLES[item.verdict])
-        table.add_row(Text(item.key), mark, Text(item.found), Text(item.action))
+        words = [Text(printable(text)) for text in (item.key, item.found, item.action)]
+        table.add_row(words[0], mark, *words[1:])
     console = Console()
     console.print(table)
     counts = {verdict: sum(item.verdict is verdict for item in ranked) for verdict in order}

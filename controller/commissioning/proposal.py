@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from controller.commissioning.guesses import Found
     from models.bundle import Manifest
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TO_ESCAPE = re.compile(r"([/#&])")
 
@@ -95,13 +94,19 @@ def _by_id(node: ua.NodeId, short: dict[int, str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A TOML basic string; what cannot be seen is escaped."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else _escaped(c) for c in plain)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04X}" if number < 0x10000 else f"\\U{number:08X}"
 
 
 def remark(text: str) -> str:
-    """Text that may stand in a comment: no line ends, no control characters."""
-    return _CONTROL.sub("?", text)
+    """Text that may stand in a comment: no line ends, nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
 
 def _heading(url: str, *, truncated: bool, manifest: Manifest | None) -> Iterator[str]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.crypto import uacrypto
 from cryptography.exceptions import InvalidSignature
 
+from controller.opcua.bounded import bounded_client
 from controller.opcua.nodes import AddressBook, resolve, value_types
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
 from controller.opcua.time_limit import time_limit
@@ -26,6 +27,7 @@ from controller.opcua.time_limit import time_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from asyncua import Client
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
@@ -40,6 +42,8 @@ FAULTS = (
     LookupError,
     TypeError,
     ValueError,
+    ArithmeticError,
+    RecursionError,
     struct.error,
     InvalidSignature,
     uacrypto.InvalidSignature,
@@ -102,7 +106,9 @@ class Endpoint:
 
     def client(self) -> Client:
         """Return a client that is not connected yet."""
-        client = Client(self.url, timeout=self.connect_timeout_s, watchdog_intervall=PROBE_S)
+        client = bounded_client(
+            self.url, timeout_s=self.connect_timeout_s, watchdog_intervall=PROBE_S
+        )
         client.name = client.description = "trimtab"
         client.application_uri = "urn:trimtab:controller"
         client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
@@ -247,8 +253,8 @@ class Connection:
         for notification in result.NotificationMessage.NotificationData or ():
             if isinstance(notification, ua.DataChangeNotification):
                 for item in notification.MonitoredItems:
-                    key = self._wanted.read[item.ClientHandle]
-                    self._image.notified(key, item.Value, now)
+                    if item.ClientHandle < len(self._wanted.read):
+                        self._image.notified(self._wanted.read[item.ClientHandle], item.Value, now)
 
     @property
     def silent(self) -> bool:

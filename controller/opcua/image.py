@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HEARTBEAT = "handshake.heartbeat_out"
 PLANT_TIME = "clock.plant_time"
 
+LONGEST_TEXT = 1000
+"""Characters of a text that are kept: every scan's record has the words of the DCS."""
+
 
 def measurement(tag: str, delivered: ua.DataValue, received_s: float) -> Measurement:
     """One delivered DataValue as the core sees it; received_s on the monotonic clock."""
@@ -69,7 +72,7 @@ def _scalar(delivered: ua.DataValue) -> tuple[Scalar | None, bool]:
 
 def _unicode(text: str) -> str:
     """Text that can be stored: bytes that are not UTF-8 come from asyncua as lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
 def _aware(time: datetime | None) -> datetime | None:

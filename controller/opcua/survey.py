@@ -5,6 +5,7 @@ Used by `trimtab check` and `trimtab tags browse`; every request is batched.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
+from controller.opcua.time_limit import time_limit
 from controller.opcua.unit_names import unit_name
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +24,15 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Nodes in one request, unless the server's own limit is lower."""
+
+KIND_S = 5.0
+"""Time allowed to find out what one data type is encoded as [s]."""
+
+LONGEST_TEXT = 200
+"""Characters of a server's word that are shown."""
+
+MOST_NAMES = 100
+"""Names of one enumeration that are looked at."""
 
 NUMERIC = frozenset(
     (
@@ -154,14 +166,17 @@ async def _enumerations(
     client: Client, types: Iterable[ua.NodeId], size: int
 ) -> dict[ua.NodeId, dict[int, str]]:
     """The names of the numbers of every enumeration among the server's own data types."""
-    own = [kind for kind in types if kind.NamespaceIndex != 0]
+    own = [kind for kind in types if isinstance(kind, ua.NodeId) and kind.NamespaceIndex != 0]
     held = await _properties(client, own, size)
     answers = await _attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
     found: dict[ua.NodeId, dict[int, str]] = {}
     for kind, answer in zip(own, answers, strict=True):
         definition = _content(answer)
         fields = definition.Fields if isinstance(definition, ua.EnumDefinition) else ()
-        defined = {int(item.Value): str(item.Name or "") for item in fields}
+        defined = {
+            int(item.Value): printable(str(item.Name or "")[:LONGEST_TEXT])
+            for item in (fields or ())[:MOST_NAMES]
+        }
         found[kind] = _names(held.get(kind, {})) or defined
     return found
 
@@ -170,14 +185,16 @@ def _names(properties: Mapping[str, Any]) -> dict[int, str]:
     """EnumValues, or EnumStrings, whose places are the numbers."""
     values, strings = properties.get("EnumValues"), properties.get("EnumStrings")
     if isinstance(values, list):
-        known = (item for item in values if isinstance(item, ua.EnumValueType))
+        known = [item for item in values[:MOST_NAMES] if isinstance(item, ua.EnumValueType)]
         return {int(item.Value): _text(item.DisplayName) for item in known}
-    texts = strings if isinstance(strings, list) else ()
+    texts = strings[:MOST_NAMES] if isinstance(strings, list) else ()
     return {number: _text(text) for number, text in enumerate(texts)}
 
 
 def _text(localized: Any) -> str:
-    return str(getattr(localized, "Text", None) or "")
+    """The first words of a text, as one printable line."""
+    text = str(getattr(localized, "Text", None) or "")
+    return printable(text[:LONGEST_TEXT])
 
 
 def browse_request(
@@ -234,8 +251,10 @@ def _facts(
 
 
 def _range(limits: Any) -> tuple[float, float] | None:
-    low, high = getattr(limits, "Low", None), getattr(limits, "High", None)
-    return (float(low), float(high)) if low is not None and high is not None else None
+    """EURange, where it is one: two finite numbers."""
+    ends = (getattr(limits, "Low", None), getattr(limits, "High", None))
+    low, high = (float(end) if isinstance(end, int | float) else math.nan for end in ends)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _content(answer: ua.DataValue) -> Any:
@@ -247,7 +266,8 @@ def _content(answer: ua.DataValue) -> Any:
 
 async def _kind(client: Client, data_type: ua.NodeId) -> ua.VariantType | None:
     try:
-        kind = await data_type_to_variant_type(client.get_node(data_type))
-    except (ua.UaError, ValueError):
+        async with time_limit(KIND_S):  # the types above it may lead in a circle
+            kind = await data_type_to_variant_type(client.get_node(data_type))
+    except (ua.UaError, ValueError, TypeError, TimeoutError):
         return None
     return None if kind is ua.VariantType.Variant else kind

@@ -79,27 +79,30 @@ class EventFilter:
         return not elements or _evaluate(elements, event) is True
 
 
-def faults(items: Sequence[ua.MonitoredItemCreateRequest], service: Any) -> list[int | None]:
+def faults(
+    items: Sequence[ua.MonitoredItemCreateRequest], service: Any, space: Any
+) -> list[int | None]:
     """For each item wanted: status code of what is wrong with its filter, or None.
 
-    service: asyncua's monitored items of the subscription.
+    service: asyncua's monitored items of the subscription.  space: its address space.
     """
     present = service._monitored_events.values()  # noqa: SLF001
     room = limits.MAX_EVENT_ITEMS - sum(map(len, present))
     codes: list[int | None] = []
     for item in items:
-        given = item.RequestedParameters.Filter
+        wanted = item.RequestedParameters
         if item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier:
             room -= 1
             full = ua.StatusCodes.BadTooManyMonitoredItems
-            codes.append(fault(given) if room >= 0 else full)
+            codes.append(fault(wanted.Filter) if room >= 0 else full)
         else:
-            codes.append(data_filter.fault(given))
+            wanted.Filter = wanted.Filter or None
+            codes.append(data_filter.fault(wanted.Filter, _held(space, item.ItemToMonitor)))
     return codes
 
 
 def faults_of_changes(
-    items: Sequence[ua.MonitoredItemModifyRequest], service: Any
+    items: Sequence[ua.MonitoredItemModifyRequest], service: Any, space: Any
 ) -> list[int | None]:
     """The same for changes of items; asyncua would take any filter and any length of queue."""
     codes: list[int | None] = []
@@ -110,11 +113,15 @@ def faults_of_changes(
         wanted.Filter = wanted.Filter or None  # an empty one changes nothing
         if present is None:
             codes.append(ua.StatusCodes.BadMonitoredItemIdInvalid)
-        elif present.where_clause_evaluator is None:
-            codes.append(data_filter.fault(wanted.Filter))
-        else:
+        elif present.where_clause_evaluator is not None:
             codes.append(None if wanted.Filter is None else fault(wanted.Filter))
+        else:
+            codes.append(data_filter.fault(wanted.Filter, _held(space, present.read_value_id)))
     return codes
+
+
+def _held(space: Any, item: ua.ReadValueId) -> ua.DataValue:
+    return space.read_attribute_value(item.NodeId, item.AttributeId)
 
 
 def install(made: Sequence[ua.MonitoredItemCreateResult], service: Any) -> None:

@@ -1,4 +1,4 @@
-"""Filters of data changes: what asyncua would get wrong is refused, and the rest works."""
+"""Filters of data changes: an absolute deadband works, what cannot be had is refused."""
 
 import asyncio
 
@@ -74,47 +74,57 @@ async def watch(operator, session, number, *wanted):
     return [one.StatusCode.name for one in results], [one.MonitoredItemId for one in results]
 
 
-async def test_a_deadband_is_refused_and_the_items_beside_it_are_made(watching):
+async def change(session, number, item, given):
+    """Give an item another filter; the status' name."""
+    wanted = ua.MonitoringParameters(ClientHandle=0, Filter=given, QueueSize=10)
+    request = ua.ModifyMonitoredItemsParameters(
+        SubscriptionId=number,
+        ItemsToModify=[
+            ua.MonitoredItemModifyRequest(MonitoredItemId=item, RequestedParameters=wanted)
+        ],
+    )
+    (result,) = await session.modify_monitored_items(request)
+    return result.StatusCode.name
+
+
+async def test_a_filter_that_cannot_be_had_is_refused_and_the_items_beside_it_are_made(watching):
     operator, session, number, heard = watching
     names, ids = await watch(
         operator, session, number,
         (SP, None),
-        (PV, deadband(ua.DeadbandType.Absolute)),
         (PV, deadband(ua.DeadbandType.Percent)),
         (WORD, deadband(ua.DeadbandType.Absolute)),
         (PV, ua.EventFilter()),
         (SP, VALUE_CHANGES),
     )  # fmt: skip
-    assert names == ["Good", *[UNSUPPORTED] * 4, "Good"]
-    assert [number > 0 for number in ids] == [True, *[False] * 4, True]
+    assert names == ["Good", UNSUPPORTED, "BadFilterNotAllowed", UNSUPPORTED, "Good"]
+    assert [number > 0 for number in ids] == [True, False, False, False, True]
     for value in (341.0, 341.5, 342.0):
         await operator.put(SP, value)
         await heard.until(0, value)
-        await heard.until(5, value)
+        await heard.until(4, value)
 
 
-async def test_an_item_that_is_refused_a_deadband_goes_on_without(watching):
+async def test_a_deadband_is_measured_from_what_was_told_last(watching):
+    operator, session, number, heard = watching
+    await operator.put(SP, 340.0)
+    names, _ = await watch(
+        operator, session, number, (SP, deadband(ua.DeadbandType.Absolute, 1.5)), (SP, None)
+    )
+    assert names == ["Good", "Good"]
+    await heard.until(0, 340.0)
+    for value in (341.0, 342.0, 343.0, 344.0, 343.0, 341.5):
+        await operator.put(SP, value)
+        await heard.until(1, value)
+    await heard.until(0, 341.5)
+    assert heard.values[0][heard.values[0].index(340.0) :] == [340.0, 342.0, 344.0, 341.5]
+
+
+async def test_an_item_whose_new_filter_is_refused_keeps_the_old_one(watching):
     operator, session, number, heard = watching
     _, (item,) = await watch(operator, session, number, (SP, None))
-
-    async def changed(given):
-        (result,) = await session.modify_monitored_items(
-            ua.ModifyMonitoredItemsParameters(
-                SubscriptionId=number,
-                ItemsToModify=[
-                    ua.MonitoredItemModifyRequest(
-                        MonitoredItemId=item,
-                        RequestedParameters=ua.MonitoringParameters(
-                            ClientHandle=0, Filter=given, QueueSize=10
-                        ),
-                    )
-                ],
-            )
-        )
-        return result.StatusCode.name
-
-    assert await changed(deadband(ua.DeadbandType.Absolute)) == UNSUPPORTED
-    assert await changed(VALUE_CHANGES) == "Good"
+    assert await change(session, number, item, deadband(ua.DeadbandType.Percent)) == UNSUPPORTED
+    assert await change(session, number, item, VALUE_CHANGES) == "Good"
     for value in (341.0, 341.5, 342.0):
         await operator.put(SP, value)
         await heard.until(0, value)
