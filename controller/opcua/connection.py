@@ -22,6 +22,7 @@ from controller.opcua.encoding import encode
 from controller.opcua.image import SERVER_TIME
 from controller.opcua.nodes import CURRENT_TIME, AddressBook, resolve, value_types
 from controller.opcua.operation_limits import OperationLimits, chunks, operation_limits
+from controller.opcua.service_fault import tell_service_faults
 from controller.opcua.subscription import Subscription
 from controller.opcua.targets import ANALOG
 from controller.opcua.time_limit import time_limit
@@ -106,6 +107,7 @@ class Endpoint:
         if self.user is not None:
             client.set_user(self.user)
             client.set_password(self.password or "")
+        tell_service_faults(client)
         return client
 
     async def connect(self, client: Client) -> x509.Certificate | None:
@@ -114,7 +116,10 @@ class Endpoint:
         Raises FAULTS, and ServerRefusedError for a server that is not trusted.
         """
         certificate = None if self.security is None else await self.security.secure(client)
-        await client.connect()
+        try:
+            await client.connect()
+        except AssertionError:  # how asyncua says that the answer opens no channel
+            raise ConnectionError("the answer to OpenSecureChannel cannot be read") from None
         return certificate
 
 
