@@ -15,7 +15,8 @@ function property(node, name) {
 }
 
 function described(node) {
-  const told = { class: NodeClass[node.nodeClass], id: node.nodeId.value, type: node.typeDefinitionObj?.browseName.name };
+  const told = { class: NodeClass[node.nodeClass], id: node.nodeId.value };
+  if (node.nodeClass !== NodeClass.Method) told.type = node.typeDefinitionObj.browseName.name;
   if (node.nodeClass === NodeClass.Variable) {
     const kind = node.addressSpace.findDataType(node.dataType);
     Object.assign(told, {
@@ -49,7 +50,8 @@ async function main() {
   const space = AddressSpace.create();
   await generateAddressSpace(space, [nodesets.standard, ...files], { imageStore: false });
   const index = space.getNamespaceIndex(uri);
-  process.stdout.write(JSON.stringify({ index, nodes: walk(space.rootFolder.objects, "", index, {}) }));
+  const nodes = walk(space.rootFolder.objects, "", index, {});
+  process.stdout.write(`\n${JSON.stringify({ index, nodes })}\n`);
   space.dispose();
 }
 
