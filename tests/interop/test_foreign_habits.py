@@ -94,6 +94,16 @@ async def test_auto_on_a_server_with_all_of_them(plant, make_controller):
     assert {write["answer"] for write in plant.writes()} == {"Good"}
 
 
+async def test_a_server_that_grants_no_subscription_is_polled(plant, make_controller):
+    async with plant.operator() as operator:
+        await operator.put("OTS/MostSubscriptions", 0.0)
+        controller = make_controller(plant)
+        await operator.select("REMOTE")
+        await controller.reaches("AUTO")
+        await stays_in_auto(controller)
+        await operator.put("OTS/MostSubscriptions", 10.0)
+
+
 async def stays_in_auto(controller):
     before = len(controller.rows())
     await asyncio.sleep((SCANS + 1) * controller.period_s)
@@ -106,11 +116,12 @@ async def stays_in_auto(controller):
     ("tag", "value", "words"),
     [
         ("OTS/Times", "none", "no SourceTimestamp"),
+        ("OTS/MostSubscriptions", 0.0, "none: BadTooManySubscriptions"),
         ("OTS/AnalyserAhead", 240.0, "SourceTimestamp 240 s ahead of the server's clock"),
         ("OTS/AnalyserAhead", -240.0, "240 s behind the newest of this server: stale for"),
     ],
 )
-async def test_check_says_what_times_are_worth(plant, tmp_path, tag, value, words):
+async def test_check_says_what_it_finds(plant, tmp_path, tag, value, words):
     async with plant.operator() as operator:
         rest = await operator.get(tag)
         await operator.put(tag, value)

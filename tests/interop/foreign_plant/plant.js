@@ -94,6 +94,10 @@ function build(server) {
   add("OTS/TimeFactor", "Double", { first: Number(options.speed) });
   add("OTS/Times", "String", { writable: true, first: "both" });
   add("OTS/AnalyserAhead", "Double", { writable: true });
+  add("OTS/MostSubscriptions", "Double", { writable: true, first: 10 });
+  tags["OTS/MostSubscriptions"].written((most) => {
+    server.engine.serverCapabilities.maxSubscriptionsPerSession = most;
+  });
   tags["TIC77/PID.SP_ExtRaw"].written((raw) => {
     if (tags["TIC77/PID.Mode"].get() === "EXT") tags["TIC77/PID.SP_Ext"].put(fromRaw(raw));
   });
