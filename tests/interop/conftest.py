@@ -26,6 +26,14 @@ MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", Path(__file__).parent / "n
 TAGS = default_config_dir() / "examples" / "foreign_tags.toml"
 URI = "urn:othermake:RK1:leitsystem"
 START_S = 40.0
+AHEAD_S = 300
+LIMIT = 5
+BULK = 60
+HABITS = (
+    *("--limit", str(LIMIT), "--publishing", "2000", "--bulk", str(BULK)),
+    *("--ahead", str(AHEAD_S), "--strict"),
+)
+"""A clock ahead by so much, few operations in a request, slow subscriptions, no times in writes."""
 IN_CLEAR = 'policy = "None"\ninsecure = true'
 CONTROLLER = """
 [server]
@@ -277,6 +285,15 @@ def fast_plant(node_opcua, tmp_path_factory):  # noqa: ARG001
     """A plant at 1500 times real time: a scan every 0.2 s."""
     folder = tmp_path_factory.mktemp("foreign")
     plant = ForeignPlant(folder, speed=1500.0, options=("--bulk", "3000"))
+    plant.start()
+    yield plant
+    plant.end()
+
+
+@pytest.fixture(scope="session")
+def habits_plant(node_opcua, tmp_path_factory):  # noqa: ARG001
+    """A plant with habits that a controller must live with: a scan every 0.5 s."""
+    plant = ForeignPlant(tmp_path_factory.mktemp("habits"), speed=600.0, options=HABITS)
     plant.start()
     yield plant
     plant.end()

@@ -11,24 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from controller.cli import main
-from tests.interop.conftest import Controller, ForeignPlant, checked
+from tests.interop.conftest import AHEAD_S, BULK, LIMIT, Controller, checked
 
-AHEAD_S = 300
-LIMIT = 5
-BULK = 60
-HABITS = (
-    *("--limit", str(LIMIT), "--publishing", "2000", "--bulk", str(BULK)),
-    *("--ahead", str(AHEAD_S), "--strict"),
-)
 SCANS = 5
 
 
-@pytest.fixture(scope="module")
-def plant(node_opcua, tmp_path_factory):  # noqa: ARG001
-    plant = ForeignPlant(tmp_path_factory.mktemp("habits"), speed=600.0, options=HABITS)
-    plant.start()
-    yield plant
-    plant.end()
+@pytest.fixture
+def plant(habits_plant):
+    return habits_plant
 
 
 def browse(plant, out, *more):
