@@ -22,11 +22,13 @@ from controller.commissioning.comparison import (
     compare_tag,
 )
 from controller.commissioning.scales import Scale
+from controller.commissioning.server import server_findings
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
 from controller.opcua.connection import FAULTS
 from controller.opcua.image import measurement
 from controller.opcua.nodes import resolve
+from controller.opcua.operation_limits import operation_limits
 from controller.opcua.security import ServerRefusedError
 from controller.opcua.survey import survey
 from controller.policy.start import probe
@@ -139,7 +141,8 @@ def _certificates(prepared: Prepared, server: x509.Certificate | None) -> Iterab
 
 async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
     wanted, tags = prepared.wanted, prepared.tags
-    book = await resolve(client, wanted.references, wanted.methods)
+    limits = await operation_limits(client)
+    book = await resolve(client, wanted.references, wanted.methods, limits)
     surveyed = await survey(client, list(book.nodes.values()))
     facts = dict(zip(book.nodes, surveyed, strict=True))
     findings = [
@@ -164,6 +167,9 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
     if SPEED in facts or SPEED not in wanted.references:
         findings.append(_period(prepared, facts))
     findings += _heartbeat(prepared, facts)
+    findings += await server_findings(
+        client, wanted=wanted, binding=prepared.binding, nodes=book.nodes, limits=limits
+    )
     return [*findings, *absent_parts(tags)]
 
 

@@ -253,6 +253,7 @@ class Link:
             measurements=self._frozen,
             heartbeat_age_s=self._image.heartbeat_age_s(now) if HEARTBEAT in references else None,
             session=self._sessions,
+            server_time=self._image.server_time(now),
         )
 
     async def write(self, move: Move) -> WriteOutcome:
