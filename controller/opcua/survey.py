@@ -109,7 +109,7 @@ async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
     size = await batch(client)
     columns = [await read_attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
     properties = await _properties(client, ids, size)
-    types = {kind for cell in columns[1] if (kind := _content(cell)) is not None}
+    types = {kind for cell in columns[1] if isinstance(kind := _content(cell), ua.NodeId)}
     kinds = {kind: await _kind(client, kind) for kind in types}
     names = await _enumerations(client, types, size)
     facts = []
@@ -144,7 +144,7 @@ async def _enumerations(
     client: Client, types: Iterable[ua.NodeId], size: int
 ) -> dict[ua.NodeId, dict[int, str]]:
     """The names of the numbers of every enumeration among the server's own data types."""
-    own = [kind for kind in types if isinstance(kind, ua.NodeId) and kind.NamespaceIndex != 0]
+    own = [kind for kind in types if kind.NamespaceIndex != 0]
     held = await _properties(client, own, size)
     answers = await read_attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
     found: dict[ua.NodeId, dict[int, str]] = {}
@@ -206,26 +206,33 @@ def _facts(
     kinds: Mapping[ua.NodeId, ua.VariantType | None],
     names: Mapping[ua.NodeId, Mapping[int, str]],
 ) -> NodeFacts:
-    node_class, data_type, rank, access, user_access = row
+    node_class, data_type, *numbers = row
     if node_class is None:
         return NodeFacts(exists=False)
+    if not isinstance(data_type, ua.NodeId):
+        data_type = None
+    rank, access, user_access = (_whole(number) for number in numbers)
     units, limits = properties.get("EngineeringUnits"), properties.get("EURange")
     text = _text(getattr(units, "DisplayName", None))
-    level, user_level = int(access or 0), int(user_access or 0)
+    level, user_level = access or 0, user_access or 0
     return NodeFacts(
         exists=True,
         variable=node_class == ua.NodeClass.Variable,
         kind=None if data_type is None else kinds[data_type],
-        scalar=rank is not None and int(rank) < 0,
+        scalar=rank is not None and rank < 0,
         readable=bool(level & user_level & ua.AccessLevel.CurrentRead.mask),
         writable=bool(level & ua.AccessLevel.CurrentWrite.mask),
         user_writable=bool(level & user_level & ua.AccessLevel.CurrentWrite.mask),
-        unit=unit_name(int(getattr(units, "UnitId", -1)), text),
+        unit=unit_name(_whole(getattr(units, "UnitId", None)) or -1, text),
         unit_text=text,
         range=None if limits is None else _range(limits),
         value=value,
-        names=_names(properties) or names.get(data_type, {}),
+        names=_names(properties) or ({} if data_type is None else names.get(data_type, {})),
     )
+
+
+def _whole(content: Any) -> int | None:
+    return int(content) if isinstance(content, int) else None
 
 
 def _range(limits: Any) -> tuple[float, float] | None:
