@@ -24,7 +24,7 @@ from controller.commissioning.comparison import (
 from controller.commissioning.scales import Scale
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
-from controller.opcua.connection import FAULTS
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import measurement
 from controller.opcua.nodes import resolve
 from controller.opcua.security import ServerRefusedError

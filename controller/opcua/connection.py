@@ -9,48 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from asyncua import Client, ua
-from asyncua.crypto import uacrypto
-from cryptography.exceptions import InvalidSignature
+from asyncua import ua
 
-from controller.opcua.nodes import AddressBook, resolve, value_types
-from controller.opcua.targets import ANALOG, LARGEST_SINGLE
+from controller.opcua.encoding import encode
+from controller.opcua.endpoint import FAULTS
+from controller.opcua.nodes import (
+    AddressBook,
+    MissingNodesError,
+    WrongTypesError,
+    resolve,
+    value_types,
+)
+from controller.opcua.targets import ANALOG
 from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from asyncua import Client
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-    from controller.opcua.nodes import Missing
-    from controller.opcua.security import ClientSecurity
-
-FAULTS = (
-    OSError,
-    TimeoutError,
-    ua.UaError,
-    LookupError,
-    TypeError,
-    ValueError,
-    struct.error,
-    InvalidSignature,
-    uacrypto.InvalidSignature,
-)
-"""What a broken line, a refusing server or a malformed answer raises in asyncua."""
-
-SESSION_TIMEOUT_S = 30.0
-"""How long a server keeps a session that says nothing; short, so that a crash frees the lease."""
-
-PROBE_S = 1.0
-"""How often asyncua reads the server's state to notice a dead line."""
 
 KEEPALIVE_S = 2.0
 """A subscription that has nothing to send says so after this time, unless the server revises it."""
@@ -60,65 +45,6 @@ SILENT_KEEPALIVES = 3.0
 """A subscription is dead after the longer of SILENT_S and this many keep-alive times."""
 
 _CLOSE_S = 2.0
-
-MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
-
-
-class NodesRefusedError(Exception):
-    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
-
-    status: ClassVar[str]
-
-
-class MissingNodesError(NodesRefusedError):
-    """References of tags.toml that the server does not have."""
-
-    status = MISSING_NODES
-
-    def __init__(self, missing: tuple[Missing, ...]) -> None:
-        self.missing = missing
-        lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
-        super().__init__("\n".join(lines))
-
-
-class WrongTypesError(NodesRefusedError):
-    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
-
-    status = WRONG_TYPES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where to connect, as whom, and how long it may take.  password is never shown.
-
-    security: certificates; None sends everything in clear.
-    """
-
-    url: str
-    user: str | None
-    password: str | None = field(repr=False)
-    connect_timeout_s: float
-    security: ClientSecurity | None = None
-
-    def client(self) -> Client:
-        """Return a client that is not connected yet."""
-        client = Client(self.url, timeout=self.connect_timeout_s, watchdog_intervall=PROBE_S)
-        client.name = client.description = "trimtab"
-        client.application_uri = "urn:trimtab:controller"
-        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
-        if self.user is not None:
-            client.set_user(self.user)
-            client.set_password(self.password or "")
-        return client
-
-    async def connect(self, client: Client) -> x509.Certificate | None:
-        """Connect a client of this endpoint; return the server's certificate, None in clear.
-
-        Raises FAULTS, and ServerRefusedError for a server that is not trusted.
-        """
-        certificate = None if self.security is None else await self.security.secure(client)
-        await client.connect()
-        return certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,55 +238,3 @@ class Connection:
             with contextlib.suppress(*FAULTS):
                 self._client.disconnect_socket()
         await asyncio.sleep(0)
-
-
-def encode(value: float | str, kind: ua.VariantType) -> ua.Variant:
-    """Return the value as the type of its node; an integer node takes it rounded.
-
-    Raises ValueError for a value that the type cannot hold: nothing wraps, nothing is cut.
-    """
-    if isinstance(value, str):
-        return _encode_text(value, kind)
-    match kind:
-        case ua.VariantType.Boolean if value in (0, 1):
-            return ua.Variant(bool(value), kind)
-        case ua.VariantType.Double:
-            return ua.Variant(float(value), kind)
-        case ua.VariantType.Float if not LARGEST_SINGLE < abs(value) < math.inf:
-            return ua.Variant(float(value), kind)
-        case _ if kind in _INTEGERS and math.isfinite(value):
-            low, high = _INTEGERS[kind]
-            if low <= round(value) <= high:
-                return ua.Variant(round(value), kind)
-    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
-
-
-def _encode_text(value: str, kind: ua.VariantType) -> ua.Variant:
-    if kind is ua.VariantType.String:
-        return ua.Variant(value, kind)
-    if kind is ua.VariantType.LocalizedText:
-        return ua.Variant(ua.LocalizedText(value), kind)
-    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
-
-
-def wrapped(count: int, kind: ua.VariantType) -> int:
-    """A running count in the type of its node: it starts anew at 0 where the type ends."""
-    return count % (1 << _COUNTER_BITS.get(kind, 63))
-
-
-_INTEGERS = {
-    ua.VariantType.SByte: (-(1 << 7), (1 << 7) - 1),
-    ua.VariantType.Byte: (0, (1 << 8) - 1),
-    ua.VariantType.Int16: (-(1 << 15), (1 << 15) - 1),
-    ua.VariantType.UInt16: (0, (1 << 16) - 1),
-    ua.VariantType.Int32: (-(1 << 31), (1 << 31) - 1),
-    ua.VariantType.UInt32: (0, (1 << 32) - 1),
-    ua.VariantType.Int64: (-(1 << 63), (1 << 63) - 1),
-    ua.VariantType.UInt64: (0, (1 << 64) - 1),
-}
-_COUNTER_BITS = {kind: high.bit_length() for kind, (_, high) in _INTEGERS.items()} | {
-    ua.VariantType.Boolean: 1,
-    ua.VariantType.Float: 24,
-    ua.VariantType.Double: 53,
-}
-"""Bits that a heartbeat counter may use; a float counts in ones as far as its mantissa goes."""

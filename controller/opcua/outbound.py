@@ -22,7 +22,7 @@ from controller.core.types import (
     Written,
 )
 from controller.logs import logger
-from controller.opcua.connection import encode, wrapped
+from controller.opcua.encoding import encode, wrapped
 from controller.opcua.requests import NO_CONNECTION, NOT_CONNECTED, TIMEOUT, Failed
 from controller.opcua.targets import Unfit, server_target
 

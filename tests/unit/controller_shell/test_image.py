@@ -7,7 +7,7 @@ import pytest
 from asyncua import ua
 
 from controller.core.types import Quality
-from controller.opcua.connection import encode, wrapped
+from controller.opcua.encoding import encode, wrapped
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage, measurement
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
