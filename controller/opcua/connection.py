@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
-from asyncua.crypto import uacrypto
-from cryptography.exceptions import InvalidSignature
 
-from controller.opcua.bounded import bounded_client
 from controller.opcua.encoding import encode
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import SERVER_TIME
-from controller.opcua.nodes import CURRENT_TIME, AddressBook, resolve, value_types
+from controller.opcua.nodes import (
+    CURRENT_TIME,
+    AddressBook,
+    MissingNodesError,
+    WrongTypesError,
+    resolve,
+    value_types,
+)
 from controller.opcua.operation_limits import OperationLimits, chunks, operation_limits
 from controller.opcua.subscription import Subscription
 from controller.opcua.targets import ANALOG
@@ -34,97 +38,11 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-    from controller.opcua.nodes import Missing
-    from controller.opcua.security import ClientSecurity
     from controller.opcua.subscription import Granted
 
-FAULTS = (
-    OSError,
-    TimeoutError,
-    ua.UaError,
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    RecursionError,
-    struct.error,
-    InvalidSignature,
-    uacrypto.InvalidSignature,
-)
-"""What a broken line, a refusing server or a malformed answer raises in asyncua."""
-
-SESSION_TIMEOUT_S = 30.0
-"""How long a server keeps a session that says nothing; short, so that a crash frees the lease."""
-
-PROBE_S = 1.0
-"""How often asyncua reads the server's state to notice a dead line."""
-
 _CLOSE_S = 2.0
-
-MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
-
-
-class NodesRefusedError(Exception):
-    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
-
-    status: ClassVar[str]
-
-
-class MissingNodesError(NodesRefusedError):
-    """References of tags.toml that the server does not have."""
-
-    status = MISSING_NODES
-
-    def __init__(self, missing: tuple[Missing, ...]) -> None:
-        self.missing = missing
-        lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
-        super().__init__("\n".join(lines))
-
-
-class WrongTypesError(NodesRefusedError):
-    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
-
-    status = WRONG_TYPES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where to connect, as whom, and how long it may take.  password is never shown.
-
-    security: certificates; None sends everything in clear.
-    """
-
-    url: str
-    user: str | None
-    password: str | None = field(repr=False)
-    connect_timeout_s: float
-    security: ClientSecurity | None = None
-
-    def client(self) -> Client:
-        """Return a client that is not connected yet."""
-        client = bounded_client(
-            self.url, timeout_s=self.connect_timeout_s, watchdog_intervall=PROBE_S
-        )
-        client.name = client.description = "trimtab"
-        client.application_uri = "urn:trimtab:controller"
-        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
-        if self.user is not None:
-            client.set_user(self.user)
-            client.set_password(self.password or "")
-        return client
-
-    async def connect(self, client: Client) -> x509.Certificate | None:
-        """Connect a client of this endpoint; return the server's certificate, None in clear.
-
-        Raises FAULTS, and ServerRefusedError for a server that is not trusted.
-        """
-        certificate = None if self.security is None else await self.security.secure(client)
-        try:
-            await client.connect()
-        except AssertionError:  # how asyncua says that the answer opens no channel
-            raise ConnectionError("the answer to OpenSecureChannel cannot be read") from None
-        return certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

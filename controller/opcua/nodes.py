@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
@@ -29,6 +29,7 @@ OBJECTS = ua.NodeId(ua.ObjectIds.ObjectsFolder)
 CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 NAMESPACE_ARRAY = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
 ABSTRACT_TYPES = (ua.VariantType.Variant,)
+MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,29 @@ class Missing:
     key: str
     reference: str
     detail: str
+
+
+class NodesRefusedError(Exception):
+    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
+
+    status: ClassVar[str]
+
+
+class MissingNodesError(NodesRefusedError):
+    """References of tags.toml that the server does not have."""
+
+    status = MISSING_NODES
+
+    def __init__(self, missing: tuple[Missing, ...]) -> None:
+        self.missing = missing
+        lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
+        super().__init__("\n".join(lines))
+
+
+class WrongTypesError(NodesRefusedError):
+    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
+
+    status = WRONG_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from controller.cli import main
 from controller.configuration.security import SecuritySettings
-from controller.opcua.connection import Endpoint
+from controller.opcua.endpoint import Endpoint
 from controller.opcua.security import load_security
 from tests.interop.conftest import TAGS, URI, Controller, ForeignPlant, Operator, checked, until
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from controller.cli import main
 from controller.configuration.security import SecuritySettings
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import FAULTS, Endpoint
+from controller.opcua.endpoint import FAULTS, Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError, load_security
 
