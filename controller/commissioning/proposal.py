@@ -12,8 +12,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from controller.commissioning.enumerations import listed
-from controller.commissioning.guesses import Guess, guess
+from controller.commissioning.guesses import Guess, guess, shown
 from controller.commissioning.stand_ins import stand_ins
+from controller.commissioning.summary import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def propose(
     ]
     if manifest is not None:
         guesses = guess(found, manifest)
-        lines += _guessed(guesses, texts)
+        lines += _guessed(guesses, found, texts)
         lines += _stand_ins(guesses, [mv.name for mv in manifest.mvs])
     lines += ["## Everything the server has; rw means that some user may write it.", "##"]
     lines += _listing(found, texts)
@@ -122,7 +123,9 @@ def _heading(url: str, *, truncated: bool, manifest: Manifest | None) -> Iterato
     yield ""
 
 
-def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
+def _guessed(
+    guesses: Sequence[Guess], found: Sequence[Found], texts: Sequence[str]
+) -> Iterator[str]:
     for table in guesses:
         if table.remark:
             yield f"## {remark(table.remark)}"
@@ -134,7 +137,18 @@ def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
             yield f"#{key} = {quoted(f'{_parent(texts[left])}#{texts[right]}')}"
         for key, literal, note in table.literals:
             yield f"#{key} = {literal}" + (f"  # {remark(note)}" if note else "")
+        for key, places in table.candidates:
+            yield from _candidates(key, places, found, texts)
         yield ""
+
+
+def _candidates(
+    key: str, places: Sequence[int], found: Sequence[Found], texts: Sequence[str]
+) -> Iterator[str]:
+    if places:
+        yield f"## {key} could be:"
+    for place in places:
+        yield f"##   {remark(texts[place])}  {remark(shown(found[place]))}"
 
 
 def _stand_ins(guesses: Sequence[Guess], mvs: Sequence[str]) -> Iterator[str]:
@@ -167,4 +181,5 @@ def _listing(found: Sequence[Found], texts: Sequence[str]) -> Iterator[str]:
         words.append("rw" if facts.writable else "r")
         words.append("(this user may write)" if facts.user_writable else "")
         words.append(remark(f"({listed(facts.names)})") if facts.names else "")
+        words.append(remark(now(facts).removeprefix("; ")))
         yield "## " + "  ".join(word for word in words if word)

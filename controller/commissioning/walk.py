@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
-from controller.opcua.survey import batch, browse_request, chunks
+from controller.opcua.operation_limits import chunks
+from controller.opcua.survey import batch, browse_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 asyncua waits for whatever length a chunk announces, puts parts together without end, lets the
 server's Acknowledge lift its limits, and makes lists of whatever length an array without content
-announces.  Here such a server loses the connection, which the link treats as any other loss.
+announces.  Here such a server loses the connection, which the link treats as any other loss.  And a
+refused channel is told with its status.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from asyncua import Client, ua
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.connection import TransportLimits
 from asyncua.ua import ua_binary
+
+from controller.opcua.service_fault import refuse_fault
 
 LONGEST_CHUNK = 65536
 """What our Hello allows a server to send at once [bytes]."""
@@ -49,6 +52,10 @@ class _Protocol(UASocketProtocol):
             self.disconnect_socket()
             return
         super().data_received(data)
+
+    def _process_received_message(self, msg: Any) -> None:
+        refuse_fault(msg)
+        super()._process_received_message(msg)
 
 
 class _UaClient(UaClient):

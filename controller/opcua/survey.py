@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
+from controller.opcua.operation_limits import chunks, operation_limits, read_attribute
 from controller.opcua.time_limit import time_limit
 from controller.opcua.unit_names import unit_name
 from controller.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from asyncua import Client
 
@@ -57,11 +57,6 @@ ATTRIBUTES = (
     ua.AttributeIds.Value,
 )
 PROPERTIES = frozenset({"EURange", "EngineeringUnits", "EnumStrings", "EnumValues"})
-
-_LIMITS = (
-    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead),
-    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,24 +98,16 @@ class NodeFacts:
         return None if self.value is None else _content(self.value)
 
 
-def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
-    """Split into lists of at most `size`."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
 async def batch(client: Client) -> int:
-    """Nodes that one request may name: the server's own limit, at most `CHUNK`."""
-    answers = await client.uaclient.read_attributes(list(_LIMITS), ua.AttributeIds.Value)
-    stated = [content for answer in answers if isinstance(content := _content(answer), int)]
-    return min([CHUNK, *(limit for limit in stated if limit > 0)])
+    """Nodes that one request may name: the server's own limits, at most `CHUNK`."""
+    limits = await operation_limits(client)
+    return min(CHUNK, limits.read, limits.browse)
 
 
 async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
     """Facts of every node, in order.  Raises what asyncua raises when a request fails."""
     size = await batch(client)
-    columns = [await _attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
+    columns = [await read_attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
     properties = await _properties(client, ids, size)
     types = {kind for cell in columns[1] if isinstance(kind := _content(cell), ua.NodeId)}
     kinds = {kind: await _kind(client, kind) for kind in types}
@@ -131,15 +118,6 @@ async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
         held = properties.get(node, {})
         facts.append(_facts(row, columns[-1][place], held, kinds, names))
     return facts
-
-
-async def _attribute(
-    client: Client, ids: Sequence[ua.NodeId], attribute: ua.AttributeIds, size: int
-) -> list[ua.DataValue]:
-    found: list[ua.DataValue] = []
-    for chunk in chunks(ids, size):
-        found += await client.uaclient.read_attributes(chunk, attribute)
-    return found
 
 
 async def _properties(
@@ -155,7 +133,7 @@ async def _properties(
                 for reference in result.References or ()
                 if reference.BrowseName.Name in PROPERTIES
             ]
-    values = await _attribute(client, [o[2] for o in owners], ua.AttributeIds.Value, size)
+    values = await read_attribute(client, [o[2] for o in owners], ua.AttributeIds.Value, size)
     found: dict[ua.NodeId, dict[str, Any]] = {}
     for (node, name, _), value in zip(owners, values, strict=True):
         found.setdefault(node, {})[name] = _content(value)
@@ -168,7 +146,7 @@ async def _enumerations(
     """The names of the numbers of every enumeration among the server's own data types."""
     own = [kind for kind in types if kind.NamespaceIndex != 0]
     held = await _properties(client, own, size)
-    answers = await _attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
+    answers = await read_attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
     found: dict[ua.NodeId, dict[int, str]] = {}
     for kind, answer in zip(own, answers, strict=True):
         definition = _content(answer)

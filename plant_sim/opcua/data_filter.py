@@ -4,8 +4,9 @@ DataChangeFilter: OPC 10000-4, 7.22.2.
 
 asyncua takes any filter and raises at every change of the value that it does not suit: a filter for
 events, a deadband on a text, a value that a bad status has nulled. The client then hears nothing,
-not even that the value is bad, and the log grows by a line a tick and item. So a filter is checked
-when it comes, and the deadband is judged here.
+not even that the value is bad, and the log grows by a line a tick and item. It measures an absolute
+deadband from the last sample, so that a slow drift is never told, and passes everything through a
+percent deadband. So a filter is checked when it comes, and the deadband is judged here.
 """
 
 from math import isfinite
@@ -42,7 +43,8 @@ def fault(given: Any, held: ua.DataValue) -> Any:
 def exceeded(values: Any, wanted: DataChangeFilter) -> bool:
     """Whether a change goes beyond the deadband; one from or to no number always does.
 
-    values: asyncua's pair of the value before and the one now.
+    values: asyncua's pair of the value before and the one now.  A change within the deadband leaves
+    the one before as what the next change is measured from: it is what the client was told last.
     """
     if wanted.DeadbandType == ua.DeadbandType.None_:
         return True
@@ -51,7 +53,10 @@ def exceeded(values: Any, wanted: DataChangeFilter) -> bool:
     )
     if not (_is_number(old) and _is_number(new)):
         return True
-    return not abs(new - old) <= wanted.DeadbandValue
+    within = abs(new - old) <= wanted.DeadbandValue
+    if within:
+        values.current_dvalue = values.old_dvalue
+    return not within
 
 
 def _content(value: ua.DataValue | None) -> Any:

@@ -15,6 +15,7 @@ from asyncua.server.internal_session import InternalSession
 
 from plant_sim.opcua import data_filter, event_filter, limits
 from plant_sim.opcua.continuation import ContinuationPoints
+from plant_sim.opcua.subscription_logger import share_logger
 
 FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
 
@@ -82,6 +83,7 @@ class GuardedSession(InternalSession):
         revised = min(max(wanted, shortest), limits.LONGEST_PUBLISHING_MS)
         params.RequestedPublishingInterval = revised
         result = await super().create_subscription(params, callback, request_callback)
+        share_logger(self._service(result.SubscriptionId))
         self.iserver.subscribers[result.SubscriptionId] = str(self.user.name)
         self.iserver.counts.CumulatedSubscriptionCount += 1
         # asyncua's own raises on a nulled value, and the client never learns that it is bad

@@ -5,10 +5,13 @@ import contextlib
 import json
 import shutil
 import socket
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server import binary_server_asyncio
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.server.user_managers import UserManager
@@ -18,7 +21,7 @@ from typer.testing import CliRunner
 from controller.cli import main
 from controller.configuration.security import SecuritySettings
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import FAULTS, Endpoint
+from controller.opcua.endpoint import FAULTS, Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError, load_security
 
@@ -192,6 +195,15 @@ class Forger(UaProcessor):
         super().send_response(requesthandle, seqhdr, response, *more)
 
 
+class Silent(UaProcessor):
+    """A server that opens no channel in clear, not even to be asked for its certificate."""
+
+    def open_secure_channel(self, algohdr, seqhdr, body):
+        if algohdr.SecurityPolicyURI == SecurityPolicyNone.URI:
+            raise ServiceError(ua.StatusCodes.BadSecurityPolicyRejected)
+        super().open_secure_channel(algohdr, seqhdr, body)
+
+
 @contextlib.asynccontextmanager
 async def impostor(folder, application, *, port=0, twist=None):
     """An encrypting server with the key and certificate of this folder.
@@ -243,6 +255,27 @@ async def test_an_impostor_hears_no_password(ours, tmp_path, trusted, applicatio
             with pytest.raises(ServerRefusedError, match=said):
                 await secured.connect(client)
             assert users.heard == []
+
+
+async def test_a_server_that_is_silent_in_clear_is_reached_by_its_certificate(
+    ours, tmp_path, monkeypatch
+):
+    """asyncua asks for the certificate in clear, unless it is given."""
+    theirs = Folder(tmp_path / "theirs")
+    theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+    ours.trust(theirs.own())
+    monkeypatch.setattr(binary_server_asyncio, "UaProcessor", Silent)
+    async with impostor(theirs, "urn:test:server") as (url, users):
+        asking = replace(endpoint(url, ours), connect_timeout_s=1.0)
+        client = asking.client()
+        with pytest.raises(FAULTS):
+            await asking.connect(client)
+        client.disconnect_socket()
+        assert users.heard == []
+        secured = endpoint(url, ours, server_certificate=str(theirs.certificate))
+        with pytest.raises(ua.UaStatusCodeError):  # it hears everybody and admits nobody
+            await secured.connect(secured.client())
+        assert users.heard == [("apc", SECRET)]
 
 
 async def test_a_server_that_signs_wrongly_is_a_fault_of_the_line(ours, tmp_path, monkeypatch):
