@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ITEMS = 20
 RETRY_S = 0.2
 SAMPLE_S = 2.0
-WARM_UP_S = 120.0
+WARM_UP_S = 60.0
 """Until abandoned sessions end as fast as new ones come, and the heap has its size."""
 GOAL_MB = 5.0
 """Growth or shrinkage."""

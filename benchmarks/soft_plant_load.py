@@ -10,7 +10,7 @@ of its own on one server, with `--units 50` as well, and 50 reactors are compute
 drops: clients that subscribe and vanish without a word; after 30 s every user must be able to have
 all the subscriptions that a user may have, so none is left.
 memory: clients subscribe and end as fast as the plant lets them, one user in order, three abruptly;
-after two minutes of that, resident memory every two seconds, which the JSON has in full.
+after a minute of that, resident memory every two seconds, which the JSON has in full.
 
 CPU is the plant's own time, so it may be measured on a busy machine. A part with 0 is left out.
 Exit codes: 0 every goal is met, 1 one is not, 130 interrupted.

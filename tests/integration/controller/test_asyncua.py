@@ -73,9 +73,9 @@ async def test_many_samples_between_two_publishings_arrive_as_the_last(link, pla
     """Every write is a sample there, whatever sampling interval was asked for."""
     taken, notified = [], link._image.notified
 
-    def counted(tag, delivered, received_s):
+    def counted(tag, *arguments, **options):
         taken.append(tag)
-        notified(tag, delivered, received_s)
+        notified(tag, *arguments, **options)
 
     monkeypatch.setattr(link._image, "notified", counted)
     for number in range(500):
