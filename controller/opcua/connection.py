@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from controller.configuration.references import MethodRef, NodeRef
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-    from controller.opcua.subscription import Granted
 
 _CLOSE_S = 2.0
 
@@ -138,11 +137,6 @@ class Connection:
     def silent(self) -> bool:
         """True when the subscription has sent nothing, not even a keep-alive, for too long."""
         return self._subscription.silent
-
-    @property
-    def granted(self) -> Granted:
-        """What the server made of the subscription."""
-        return self._subscription.granted
 
     async def read(self) -> None:
         """Read the whole image, in one request unless the server limits its requests."""
