@@ -19,6 +19,7 @@ from asyncua import Client, ua
 from asyncua.crypto import uacrypto
 from cryptography.exceptions import InvalidSignature
 
+from controller.opcua.alarms import watch
 from controller.opcua.nodes import AddressBook, resolve, value_types
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
 from controller.opcua.time_limit import time_limit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.alarms import AlarmBook
     from controller.opcua.image import ProcessImage
     from controller.opcua.nodes import Missing
     from controller.opcua.security import ClientSecurity
@@ -249,6 +251,10 @@ class Connection:
                 for item in notification.MonitoredItems:
                     key = self._wanted.read[item.ClientHandle]
                     self._image.notified(key, item.Value, now)
+
+    async def watch_alarms(self) -> AlarmBook | None:
+        """Subscribe to the server's alarms; None where it has none.  Raises FAULTS."""
+        return await watch(self._client.uaclient.session)
 
     @property
     def silent(self) -> bool:
