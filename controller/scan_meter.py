@@ -191,6 +191,7 @@ class ScanMeter:
     def _loops(self, report: CycleReport) -> None:
         readings = report.readings
         elapsed = readings.elapsed_s if math.isfinite(readings.elapsed_s) else 0.0
+        self._metrics.plant_time.inc(elapsed)
         if report.before.in_control:
             self._metrics.control.inc(elapsed)
         _show(self._values, readings.cv)
