@@ -205,6 +205,12 @@ class Metrics:
         self.applied = self._gauge(
             "action_applied", "Target the plant accepted last; NaN out of control.", ["tag"], tags
         )
+        self.action_limit = self._gauge(
+            "action_limit",
+            "Limit of a target: the operator's, the DCS's or the model's, whichever is narrower.",
+            ["tag", "limit"],
+            [[*tag, limit] for tag in tags for limit in ("low", "high")],
+        )
         self.move_ratio = self._counter(
             "move_ratio_total", "Sum of the moves written, as shares of the span.", ["tag"], tags
         )
@@ -257,6 +263,11 @@ class Metrics:
 
     def _constraints(self, labels: Labelling) -> None:
         names = [[name] for name in labels.constraints]
+        self.process_limit = self._gauge(
+            "process_limit",
+            "Limit of a measured value: the model's range, and its ceiling.",
+            ["tag", "unit", "limit"],
+        )
         self.margin = self._gauge(
             "constraint_margin_ratio",
             "Distance to a limit as a share of the range; below 0 violated, NaN while unknown.",

@@ -63,19 +63,26 @@ class Ceiling:
 class Yardsticks:
     """What the manifest says a scan is measured against.
 
-    spans: (n_cv,) width of each CV's range.  horizon_s: plant time to the first prediction, where
+    low, high: (n_cv,) each CV's range.  horizon_s: plant time to the first prediction, where
     that is the next scan; NaN otherwise, and then predictions are not compared.
     """
 
-    spans: F64
+    low: F64
+    high: F64
     ceilings: tuple[Ceiling, ...] = ()
     horizon_s: float = math.nan
+
+    @property
+    def spans(self) -> F64:
+        """(n_cv,) width of each range."""
+        return self.high - self.low
 
     @classmethod
     def of(cls, manifest: Manifest) -> Yardsticks:
         """The yardsticks of a bundle."""
         return cls(
-            spans=np.array([cv.high - cv.low for cv in manifest.cvs]),
+            low=np.array([cv.low for cv in manifest.cvs]),
+            high=np.array([cv.high for cv in manifest.cvs]),
             ceilings=tuple(
                 Ceiling(
                     name=f"{cv.name}.safe_high", cv=place, value=cv.safe_high, span=cv.high - cv.low
@@ -92,7 +99,9 @@ class ScanMeter:
 
     def __init__(self, metrics: Metrics, binding: Binding, yardsticks: Yardsticks) -> None:
         self._metrics = metrics
-        self._yardsticks = yardsticks
+        self._horizon_s = yardsticks.horizon_s
+        self._cv_spans = yardsticks.spans
+        self._bands = yardsticks.spans * IN_SPEC_SHARE
         self._spans = np.array([mv.span for mv in binding.mvs])
         self._none = np.full(len(binding.mvs), np.nan)
         self._targets = self._none
@@ -107,6 +116,16 @@ class ScanMeter:
             (metrics.limit_hits.labels(name, "low"), metrics.limit_hits.labels(name, "high"))
             for name in names
         ]
+        self._bounds = {
+            limit: [metrics.action_limit.labels(name, limit) for name in names]
+            for limit in ("low", "high")
+        }
+        for cv, low, high in zip(cvs, yardsticks.low, yardsticks.high, strict=True):
+            metrics.process_limit.labels(cv.name, cv.unit, "low").set(low)
+            metrics.process_limit.labels(cv.name, cv.unit, "high").set(high)
+        for each in yardsticks.ceilings:
+            cv = cvs[each.cv]
+            metrics.process_limit.labels(cv.name, cv.unit, "safe_high").set(each.value)
         self._values = [metrics.process_value.labels(cv.name, cv.unit) for cv in cvs]
         self._setpoints = [metrics.setpoint.labels(cv.name, cv.unit) for cv in cvs]
         self._iae = [metrics.iae.labels(cv.name) for cv in cvs]
@@ -187,6 +206,8 @@ class ScanMeter:
                 self._travel[place].inc(float(travel[place]))
             self._targets = np.where(move.write, move.targets, self._targets)
         _show(self._applied, self._targets)
+        _show(self._bounds["low"], report.readings.limits.low)
+        _show(self._bounds["high"], report.readings.limits.high)
 
     def _loops(self, report: CycleReport) -> None:
         readings = report.readings
@@ -197,10 +218,9 @@ class ScanMeter:
         _show(self._values, readings.cv)
         _show(self._setpoints, readings.sp)
         errors = np.abs(readings.sp - readings.cv)
-        bands = self._yardsticks.spans * IN_SPEC_SHARE
         for place in np.flatnonzero(np.isfinite(errors)):
             self._iae[place].inc(float(errors[place]) * elapsed)
-            if errors[place] <= bands[place]:
+            if errors[place] <= self._bands[place]:
                 self._in_spec[place].inc(elapsed)
 
     def _ceilings(self, report: CycleReport) -> None:
@@ -215,10 +235,10 @@ class ScanMeter:
     def _prediction(self, report: CycleReport) -> None:
         """Compare what the last scan predicted of this one, had its plan's first move been made."""
         expected, self._expected = self._expected, None
-        now_s, horizon_s = report.readings.plant_time_s, self._yardsticks.horizon_s
-        errors = self._yardsticks.spans * math.nan
+        now_s, horizon_s = report.readings.plant_time_s, self._horizon_s
+        errors = self._cv_spans * math.nan
         if expected is not None and abs(now_s - expected[0]) <= HORIZON_TOLERANCE * horizon_s:
-            errors = np.abs(report.readings.cv - expected[1]) / self._yardsticks.spans
+            errors = np.abs(report.readings.cv - expected[1]) / self._cv_spans
         _show(self._errors, errors)
         if report.written and isinstance(report.proposal, Advised):
             self._expected = now_s + horizon_s, report.proposal.advice.predicted[0]

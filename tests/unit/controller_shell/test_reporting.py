@@ -52,7 +52,8 @@ AUTO = ModeState(mode=Mode.AUTO, acknowledged=True)
 
 
 YARDSTICKS = Yardsticks(
-    spans=vector([100.0, 100.0]),
+    low=vector([0.0, 0.0]),
+    high=vector([100.0, 100.0]),
     ceilings=(Ceiling(name="CV1.safe_high", cv=1, value=80.0, span=100.0),),
     horizon_s=300.0,
 )
@@ -326,6 +327,16 @@ def test_the_margin_to_a_ceiling_and_the_plant_time_beyond_it(rig):
     rig.reporter.scan(report(readings=plain_readings(cv=vector([50.0, np.nan]))))
     assert math.isnan(rig.value("constraint_margin_ratio", **labels))
     assert rig.value("constraint_violation_seconds_total", **labels) == 600.0
+
+
+def test_limits_are_those_in_force(rig):
+    readings = plain_readings()
+    limits = replace(readings.limits, high=vector([100.0, 70.0]))
+    rig.reporter.scan(report(readings=replace(readings, limits=limits)))
+    assert rig.value("action_limit", tag="MV1", limit="high") == 70.0
+    assert rig.value("action_limit", tag="MV1", limit="low") == 0.0
+    assert rig.value("process_limit", tag="CV1", unit="kg/m3", limit="safe_high") == 80.0
+    assert rig.value("process_limit", tag="CV0", unit="kg/m3", limit="high") == 100.0
 
 
 def predicting(at_s: float, *, cv: float, predicted: float, **changes) -> CycleReport:
