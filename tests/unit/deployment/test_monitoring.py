@@ -196,7 +196,7 @@ def test_every_alert_has_a_unit_test_of_its_raising_and_of_its_end():
             for check in case.get("alert_rule_test", ()):
                 found = tested.setdefault(check["alertname"], set())
                 found.add(bool(check.get("exp_alerts")))
-    assert tested == dict.fromkeys(ALERTS, {True, False})
+    assert tested == {name: {True, False} for name in ALERTS}
 
 
 def ran(tool: str, *arguments: str, package: str = "prometheus") -> str:
