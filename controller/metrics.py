@@ -298,7 +298,7 @@ class Metrics:
         self.prediction_error = self._gauge(
             "prediction_error_ratio",
             "Distance of value and last scan's prediction of it as a share of the range; NaN "
-            "where the predicted move was not made.",
+            "while no move is made.",
             ["output"],
             [[name] for name, _unit in labels.cvs],
         )

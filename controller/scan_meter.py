@@ -233,13 +233,16 @@ class ScanMeter:
                 violation.inc(readings.elapsed_s)
 
     def _prediction(self, report: CycleReport) -> None:
-        """Compare what the last scan predicted of this one, had its plan's first move been made."""
+        """Compare what the last scan predicted of this one, had its plan's first move been made.
+
+        A scan that was skipped, or a write that failed, leaves the last comparison standing.
+        """
         expected, self._expected = self._expected, None
         now_s, horizon_s = report.readings.plant_time_s, self._horizon_s
-        errors = self._cv_spans * math.nan
         if expected is not None and abs(now_s - expected[0]) <= HORIZON_TOLERANCE * horizon_s:
-            errors = np.abs(report.readings.cv - expected[1]) / self._cv_spans
-        _show(self._errors, errors)
+            _show(self._errors, np.abs(report.readings.cv - expected[1]) / self._cv_spans)
+        elif not report.after.in_control:
+            _show(self._errors, self._cv_spans * math.nan)
         if report.written and isinstance(report.proposal, Advised):
             self._expected = now_s + horizon_s, report.proposal.advice.predicted[0]
 

@@ -358,12 +358,16 @@ def test_a_prediction_is_compared_with_what_came_true(rig):
 
 def test_a_prediction_of_another_instant_or_of_a_move_not_made_is_not_compared(rig):
     refused = NotWritten(reason=NotWrittenReason.REJECTED)
+    error = {"name": "prediction_error_ratio", "output": "CV0"}
     rig.reporter.scan(predicting(0.0, cv=10.0, predicted=12.0))
     rig.reporter.scan(predicting(600.0, cv=13.0, predicted=20.0))
-    assert math.isnan(rig.value("prediction_error_ratio", output="CV0"))
+    assert math.isnan(rig.value(**error))
     rig.reporter.scan(replace(predicting(900.0, cv=10.0, predicted=12.0), outcome=refused))
+    assert rig.value(**error) == pytest.approx(0.1)
     rig.reporter.scan(predicting(1200.0, cv=13.0, predicted=20.0))
-    assert math.isnan(rig.value("prediction_error_ratio", output="CV0"))
+    assert rig.value(**error) == pytest.approx(0.1), "the move of 900 s was not made"
+    rig.reporter.scan(report(after=ModeState(mode=Mode.SHED)))
+    assert math.isnan(rig.value(**error))
 
 
 def test_the_time_to_no_return_is_that_of_the_advice(rig):
