@@ -31,7 +31,7 @@ class NoReturn:
     def __init__(self, manifest: Manifest, model: SequenceModel) -> None:
         ceilings = [math.inf if cv.safe_high is None else cv.safe_high for cv in manifest.cvs]
         self._capped = np.flatnonzero(np.isfinite(ceilings))
-        self._ceiling = np.array(ceilings)[self._capped]
+        self._ceiling = np.tile(np.array(ceilings)[self._capped], len(model.starts))[:, None]
         self._half = np.array([(mv.high - mv.low) / 2.0 for mv in manifest.mvs])
         self._starts_s = (model.starts * manifest.sample_time_s).tolist()
         # Moves that are allowed by block j (column) where the first is made in block k (row).
@@ -65,6 +65,5 @@ class NoReturn:
         rows = gains[:, self._capped].reshape(-1, low.shape[1])
         least = np.maximum(rows, 0.0) @ low.T + np.minimum(rows, 0.0) @ high.T
         reached = held[:, self._capped].reshape(-1, 1) + least
-        ceiling = np.tile(self._ceiling, n)[:, None]
-        broken: NDArray[np.bool_] = (reached > ceiling).any(axis=0)
+        broken: NDArray[np.bool_] = (reached > self._ceiling).any(axis=0)
         return broken

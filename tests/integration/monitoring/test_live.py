@@ -249,12 +249,20 @@ async def test_certificate_expiry_is_told_once_and_over_with_a_new_certificate(
         return bool(grave and mild and grave["state"] == "active" and mild["inhibitedBy"])
 
     await wait_until(once, 10, "the critical alert inhibits the warning")
+    async with plant.login("engineer", 1) as engineer:
+        await engineer.fault("MonomerConc", "bad_quality")
     second.process.end(signal.SIGINT)
     config = second.folder / "controller.toml"
     renewed = certify(plant, second.folder / "renewed", 365)
     config.write_text(re.sub(r"pki = .*", f"pki = {json.dumps(str(renewed))}", config.read_text()))
     await second.start()
     await watchers.resolves("CertificateExpiry", "R102", CRITICAL)
+    alarms = (
+        'trimtab_alarms_active{priority="medium",state="unacknowledged",plant_unit="R102"} >= 1'
+    )
+    await wait_until(lambda: watchers.query(alarms), 10, "an alarm of before the start is counted")
+    async with plant.login("engineer", 1) as engineer:
+        await engineer.fault("MonomerConc", "clear")
 
 
 @pytest.mark.usefixtures("first")
