@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
+from controller.words import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LONGEST_TEXT = 20_000
+"""Characters of one text in a log line."""
 
 LogFormat = Literal["auto", "console", "json"]
 
@@ -50,6 +55,7 @@ def configure(
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *tracebacks,
+            _neutral,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -58,6 +64,18 @@ def configure(
     )
     for name, threshold in QUIET_LIBRARIES.items():
         logging.getLogger(name).setLevel(threshold)
+
+
+def _neutral(
+    logger: Any,  # noqa: ARG001 - structlog's signature
+    name: str,  # noqa: ARG001
+    event: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    """Cut and escape texts: some are a server's words, and a terminal obeys control characters."""
+    return {
+        key: printable(value[:LONGEST_TEXT]) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def logger(part: str) -> structlog.typing.FilteringBoundLogger:

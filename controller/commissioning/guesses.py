@@ -8,19 +8,20 @@ beside the first one found.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.commissioning.candidates import for_selector, for_variable
 from controller.commissioning.enumerations import listed, remote, selector
 from controller.commissioning.scales import (
     Row,
     largest_move,
     limits,
-    number,
     scale,
     unit_fits,
     unit_of,
 )
+from controller.commissioning.summary import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ class Guess:
     """One table of the proposal.
 
     nodes: (key, place in the list of what was found or None, note).  methods: (key, place, place).
-    literals: (key, TOML value, note).
+    literals: (key, TOML value, note).  candidates: (key, places) of what was not found by name.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Guess:
     nodes: tuple[tuple[str, int | None, str], ...] = ()
     methods: tuple[tuple[str, int, int], ...] = ()
     literals: tuple[Row, ...] = field(default=())
+    candidates: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def words(text: str) -> list[str]:
@@ -128,9 +130,9 @@ def _alike(word: str, other: str) -> bool:
 
 def guess(found: Sequence[Found], manifest: Manifest) -> list[Guess]:
     """One table for each variable of the model, then the parts of the hand-shake."""
-    tables = [_cv(found, cv) for cv in manifest.cvs]
-    tables += [_mv(found, mv) for mv in manifest.mvs]
-    tables += [_dv(found, dv) for dv in manifest.dvs]
+    tables = [_widened(found, _cv(found, cv), cv) for cv in manifest.cvs]
+    tables += [_widened(found, _mv(found, mv), mv) for mv in manifest.mvs]
+    tables += [_widened(found, _dv(found, dv), dv) for dv in manifest.dvs]
     tables.append(_handshake(found))
     for name, keys in (("clock", CLOCK), ("diagnostics", DIAGNOSTICS)):
         first = next(iter(keys.values()))
@@ -140,6 +142,15 @@ def guess(found: Sequence[Found], manifest: Manifest) -> list[Guess]:
             tables.append(Guess(name=name, nodes=nodes))
     advisory = _advisory(found, manifest)
     return [*tables, advisory] if advisory is not None else tables
+
+
+def _widened(found: Sequence[Found], table: Guess, variable: Variable) -> Guess:
+    """The table with candidates for what no name told."""
+    facts = [item.facts for item in found]
+    missing = [key for key, place, _ in table.nodes if place is None]
+    return replace(
+        table, candidates=tuple((key, for_variable(facts, variable, key)) for key in missing)
+    )
 
 
 def _cv(found: Sequence[Found], variable: Variable) -> Guess:
@@ -200,12 +211,15 @@ def _handshake(found: Sequence[Found]) -> Guess:
         values = ", ".join(f"{name} = {value}" for name, value in selector(names).items())
         said = f"the server's: {listed(names)}" if names else "the server does not name them: ask"
         literals.append(("mode_values", f"{{ {values} }}", said))
+    named = [words(item.names[-1]) if item.names else [] for item in found]
+    selectors = for_selector([item.facts for item in found], named)
     return Guess(
         name="handshake",
         remark="what the DCS has of the hand-shake; what it lacks is done without",
         nodes=nodes,
         methods=_methods(found, block),
         literals=tuple(literals),
+        candidates=() if "mode" in block else (("mode", selectors),),
     )
 
 
@@ -292,12 +306,14 @@ def _advisory(found: Sequence[Found], manifest: Manifest) -> Guess | None:
 
 
 def _note(found: Sequence[Found], place: int | None) -> str:
-    if place is None:
-        return "nothing found: choose from the list below"
-    facts = found[place].facts
+    return "nothing found: choose from the list below" if place is None else shown(found[place])
+
+
+def shown(item: Found) -> str:
+    """What a person holds against a display of the DCS: type, unit, range, present value."""
+    facts = item.facts
     stated = "" if facts.range is None else f"{facts.range[0]:g}..{facts.range[1]:g}"
-    held = number(facts)
-    parts = (facts.kind_name, facts.unit_text, stated, "" if held is None else f"now {held:.6g}")
+    parts = (facts.kind_name, facts.unit_text, stated, now(facts).removeprefix("; "))
     return " ".join(part for part in parts if part)
 
 
