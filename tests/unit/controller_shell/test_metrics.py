@@ -7,6 +7,7 @@ from math import isnan
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.exposition import MetricsServer
@@ -104,7 +105,9 @@ def test_prometheus_is_given_open_metrics_and_others_the_plain_format():
         )
         with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310
             assert "openmetrics-text" in answer.headers["Content-Type"]
-            assert b'# {scan_id="7"}' in answer.read()
+            told = answer.read()
+            assert b'# {scan_id="7"}' in told
+            assert told == open_metrics(metrics.registry)
         with urllib.request.urlopen(server.url, timeout=5) as answer:  # noqa: S310
             assert "text/plain" in answer.headers["Content-Type"]
             assert b"scan_id" not in answer.read()
