@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
+from controller.opcua.alarms import watch
 from controller.opcua.encoding import encode
 from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import SERVER_TIME
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.alarms import AlarmBook
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
 
@@ -135,6 +137,10 @@ class Connection:
             publishing_s=wanted.publishing_s,
             items_per_call=limits.monitor,
         )
+
+    async def watch_alarms(self) -> AlarmBook | None:
+        """Subscribe to the server's alarms; None where it has none.  Raises FAULTS."""
+        return await watch(self._client.uaclient.session)
 
     @property
     def silent(self) -> bool:
