@@ -12,17 +12,20 @@ NODE_OPCUA   := tests/interop/node_modules/.installed
 PYTHON_OPCUA := tests/interop/.python-opcua/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop-deps lint type contracts wheel bench train install-units uninstall-units clean
+.PHONY: help monitor demo test interop-deps lint type contracts wheel bench train install-units uninstall-units clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+monitor: $(RUN) ## plant, controller, screens and Prometheus for a look, until Ctrl-C (MONITOR="--auto" for options)
+	@$(BIN)/trimtab monitor $(MONITOR)
 
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim tests/integration/documents
 	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/interop tests/packaging   # these keep time: one by one
 else
 	@$(BIN)/python -m pytest $(TEST)

@@ -295,9 +295,10 @@ async def test_a_lost_server_leaves_the_watchdog_fed(rig, plant, manager):
     await asyncio.sleep(1.0)
     heard = manager.hear()
     assert heard.count("WATCHDOG=1") >= 4, heard
-    assert f"; no connection to {plant.url}" in [
-        line for line in manager.told if line.startswith("STATUS=")
-    ][-1]
+    assert (
+        f"; no connection to {plant.url}"
+        in [line for line in manager.told if line.startswith("STATUS=")][-1]
+    )
     assert await rig.stop() == 0
 
 

@@ -109,7 +109,9 @@ def test_uninstalling_leaves_what_is_the_administrators(tmp_path):
     journal.parent.mkdir(parents=True)
     journal.touch()
     said = install(tmp_path, "--uninstall")
-    left = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    left = {
+        str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    }
     assert left == {"etc/trimtab", "var/lib/trimtab/R101"}
     assert "stays" in said
     assert install(tmp_path, "--uninstall").startswith("stays")
