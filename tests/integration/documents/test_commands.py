@@ -97,7 +97,7 @@ RULES = (
     Rule(r"systemd/install( .*)?", "run", also=' --root "$PWD/machine"'),
     Rule(r"install -m 0600 .*", "run"),
     Rule(r"_TRIMTAB_COMPLETE=source_bash trimtab \| tee .*", "run"),
-    Rule(r"promtool check config .*", "run"),
+    Rule(r"(promtool|amtool) .*", "run"),
     Rule(r"trimtab-models (show|recipes)", "run"),
     Rule(r"trimtab-models (check-data|train|assess)", "small"),
     Rule(r"trimtab-models train --device cuda", "elsewhere", f"{MODELS}/commands/test_bundles.py"),
@@ -368,8 +368,9 @@ def placed(text, place, rule, folder):
 def test_it_runs(text, place, tmp_path):
     rule = rule_of(text)
     program = text.split()[0]
-    if program == "promtool" and shutil.which(program) is None:
-        pytest.skip("promtool is absent: apt-get install --no-install-recommends prometheus")
+    package = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}.get(program)
+    if package is not None and shutil.which(program) is None:
+        pytest.skip(f"{program} is absent: apt-get install --no-install-recommends {package}")
     folder = copied(place, rule, tmp_path)
     secret = password(folder / "users.toml", "apc")
     assert ask(placed(text, place, rule, folder), folder, TRIMTAB_PASSWORD=secret) is not None
