@@ -255,7 +255,7 @@ class Lasting:
 
     def ready(self):
         until = time.monotonic() + ANSWER_S
-        while not re.search(r'trimtab ready|"event": "ready"', self.said()):
+        while not re.search(r'trimtab (hmi )?ready|"event": "ready"', self.said()):
             assert self.process.poll() is None, f"{self.text}\n{self.said()}"
             assert time.monotonic() < until, f"{self.text}\n{self.said()}"
             time.sleep(0.05)
