@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+import sys
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,10 +51,13 @@ class SoftPlant:
 
 
 @asynccontextmanager
-async def soft_plant(*, secure: bool = False, units: int = 1) -> AsyncIterator[SoftPlant]:
+async def soft_plant(
+    *, secure: bool = False, units: int = 1, wide: int = 0
+) -> AsyncIterator[SoftPlant]:
     """Serve a plant at `SPEED` with noise; secure: encrypted, each side trusting the other.
 
-    units: reactors in it, an endpoint each.
+    units: reactors in it, an endpoint each.  wide: tags that `benchmarks.wide_plant` adds to the
+    one reactor that it has.
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as name:
         folder = Path(name)
@@ -63,9 +67,11 @@ async def soft_plant(*, secure: bool = False, units: int = 1) -> AsyncIterator[S
         arguments += ["--units", str(units)]
         arguments += ["--credentials", str(users), "--ready-file", str(ready)]
         arguments += ["--pki", str(folder / "plant-pki")] if secure else ["--insecure"]
-        child = start(
-            "trimtab-plant", [*command("trimtab-plant"), *arguments], log=folder / "plant.log"
-        )
+        argv = [*command("trimtab-plant"), *arguments]
+        if wide:
+            argv = [sys.executable, "-m", "benchmarks.wide_plant", "--tags", str(wide)]
+            argv += ["--credentials", str(users), "--ready-file", str(ready)]
+        child = start("trimtab-plant", argv, log=folder / "plant.log")
         try:
             found = json.loads(await wait_for_file(ready, child, READY_S))
             security = SecuritySettings(policy="None", insecure=True)

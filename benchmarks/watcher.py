@@ -56,10 +56,20 @@ class Watcher:
 
     @classmethod
     async def open(
-        cls, plant: SoftPlant, user: Role, *, items: int, url: str | None = None
+        cls,
+        plant: SoftPlant,
+        user: Role,
+        *,
+        items: int,
+        timeout_ms: float | None = None,
     ) -> Watcher:
-        """Log in and watch `items` moving tags; raises UaStatusCodeError, and is not there then."""
-        client = Client(url or plant.url, timeout=20)
+        """Log in and watch `items` moving tags; raises UaStatusCodeError, and is not there then.
+
+        timeout_ms: after which the plant gives the session up; None: asyncua's own.
+        """
+        client = Client(plant.url, timeout=20)
+        if timeout_ms is not None:
+            client.session_timeout = timeout_ms
         client.set_user(user)
         client.set_password(plant.passwords[user])
         await client.connect()
@@ -75,11 +85,9 @@ class Watcher:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def session(
-        cls, plant: SoftPlant, user: Role, *, items: int, url: str | None = None
-    ) -> AsyncIterator[Watcher]:
+    async def session(cls, plant: SoftPlant, user: Role, *, items: int) -> AsyncIterator[Watcher]:
         """`open`, and an orderly end."""
-        watcher = await cls.open(plant, user, items=items, url=url)
+        watcher = await cls.open(plant, user, items=items)
         try:
             yield watcher
         finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from controller.words import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 EXIT_CONFIGURATION = 2
 EXIT_PLANT = 4
 _LONGEST_VALUE = 80
+_LONGEST_REFUSAL = 20_000
 
 
 class ConfigError(Exception):
@@ -62,6 +65,10 @@ class PlantRefusedError(Exception):
     """The plant cannot be used as configured; the message says why and what to do (exit code 4)."""
 
     exit_code = EXIT_PLANT
+
+    def __init__(self, message: str) -> None:
+        """message: may quote the plant, whose words are cut and made printable."""
+        super().__init__(printable(message[:_LONGEST_REFUSAL]))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import structlog
 
 from controller.journald import is_journal, prioritised
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LONGEST_TEXT = 20_000
+"""Characters of one text in a log line."""
 
 LogFormat = Literal["auto", "console", "json", "journal"]
 
@@ -68,10 +72,11 @@ def _rendering(form: LogFormat, *, colors: bool) -> list[Any]:
     as_json = structlog.processors.JSONRenderer()
     if form == "console":
         plain = structlog.dev.plain_traceback
-        return [stamp, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
+        return [stamp, _neutral, console]
     if form == "journal":
-        return [tracebacks, _prioritised(as_json)]
-    return [stamp, tracebacks, as_json]
+        return [tracebacks, _neutral, _prioritised(as_json)]
+    return [stamp, tracebacks, _neutral, as_json]
 
 
 def _prioritised(render: structlog.typing.Processor) -> structlog.typing.Processor:
@@ -82,6 +87,18 @@ def _prioritised(render: structlog.typing.Processor) -> structlog.typing.Process
         return prioritised(str(render(log, name, event)), level)
 
     return line
+
+
+def _neutral(
+    logger: Any,  # noqa: ARG001 - structlog's signature
+    name: str,  # noqa: ARG001
+    event: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    """Cut and escape texts: some are a server's words, and a terminal obeys control characters."""
+    return {
+        key: printable(value[:LONGEST_TEXT]) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def logger(part: str) -> structlog.typing.FilteringBoundLogger:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import MISSING_NODES, WRONG_TYPES
+from controller.opcua.nodes import MISSING_NODES, WRONG_TYPES
 from controller.opcua.requests import NO_CONNECTION, TIMEOUT, Failed, detail_of, status_of
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller.opcua.connection import Endpoint
+    from controller.opcua.endpoint import Endpoint
 
 NOT_ADMITTED = frozenset(
     {"BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid"}

@@ -19,7 +19,8 @@ from controller.core.types import OperatorMode, Quality
 from controller.core.validate import ValidationRules
 from controller.errors import ConfigError
 from controller.metrics import Labelling
-from controller.opcua.connection import Endpoint, Wanted
+from controller.opcua.connection import Wanted
+from controller.opcua.endpoint import Endpoint
 from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import SELECTOR, WRITTEN_KEYS, Ownership
 from controller.opcua.security import load_security

@@ -20,6 +20,7 @@ from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.pki import open_pki
 from plant_sim.opcua.server import APPLICATION_URI, PlantServer
 from plant_sim.opcua.standard_nodes import StandardNodes
+from plant_sim.opcua.trend_recorder import TrendRecorder
 from plant_sim.opcua.users import RoleUsers, load_users
 from plant_sim.settings import UINT32_MAX, FileSettings, HistorySettings, PlantSettings
 from plant_sim.trend import TrendFile, may_begin
@@ -120,7 +121,7 @@ def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) ->
     for index, (trend_name, history_name) in enumerate(zip(trends, histories, strict=True)):
         trend = _open_trend(trend_name)
         if trend is not None:
-            closing.enter_context(trend)
+            closing.callback(trend.close)
         number = index + 1 if several else None
         history = _open_history(settings.history, history_name, number)
         closing.callback(history.close)
@@ -139,7 +140,7 @@ def _make_area(settings: PlantSettings, users: RoleUsers, closing: ExitStack) ->
     return PlantArea(servers, tick_s=settings.server.tick_s)
 
 
-def _make_unit(settings: PlantSettings, index: int, trend: TrendFile | None) -> ReactorUnit:
+def _make_unit(settings: PlantSettings, index: int, trend: TrendRecorder | None) -> ReactorUnit:
     simulation = settings.simulation
     return ReactorUnit(
         scenario=simulation.scenario,
@@ -219,7 +220,7 @@ async def _either(stop: asyncio.Event, clock: "asyncio.Task[None]", timeout_s: f
     signalled.cancel()
 
 
-def _open_trend(name: str) -> TrendFile | None:
+def _open_trend(name: str) -> TrendRecorder | None:
     if not name:
         return None
     try:
@@ -228,7 +229,7 @@ def _open_trend(name: str) -> TrendFile | None:
                 f"files.trend = {name!r}: refused, what is there is not a trend file and would be "
                 "lost; give another path, or remove it"
             )
-        return TrendFile(Path(name))
+        return TrendRecorder(TrendFile(Path(name)))
     except OSError as error:
         raise ConfigurationError(
             f"files.trend = {name!r}: cannot be written ({error.strerror}); "

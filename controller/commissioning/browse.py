@@ -19,7 +19,7 @@ from controller.commissioning.walk import walk
 from controller.configuration.security import SecuritySettings, refuse_clear_text
 from controller.configuration.settings import ScanSettings, ServerSettings, Settings, read_password
 from controller.errors import ConfigError, PlantRefusedError, translate
-from controller.opcua.connection import FAULTS, Endpoint
+from controller.opcua.endpoint import FAULTS, Endpoint
 from controller.opcua.security import ServerRefusedError, load_security
 from controller.opcua.survey import survey
 from controller.refusals import explain_error

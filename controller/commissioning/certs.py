@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from controller.errors import ConfigError, PlantRefusedError
 from controller.opcua.certificates import fault, load_certificate, subject, uris
-from controller.opcua.connection import FAULTS
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.security import ServerRefusedError, shown_by
 
 if TYPE_CHECKING:

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncua import ua
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from controller.commissioning.check_table import print_findings
 from controller.commissioning.comparison import (
     SELECTOR,
     Finding,
@@ -22,11 +19,13 @@ from controller.commissioning.comparison import (
     compare_tag,
 )
 from controller.commissioning.scales import Scale
+from controller.commissioning.server import server_findings
 from controller.errors import EXIT_CONFIGURATION, EXIT_PLANT, PlantRefusedError
 from controller.opcua.certificates import days_left, subject
-from controller.opcua.connection import FAULTS
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import measurement
 from controller.opcua.nodes import resolve
+from controller.opcua.operation_limits import operation_limits
 from controller.opcua.security import ServerRefusedError
 from controller.opcua.survey import survey
 from controller.policy.start import probe
@@ -53,19 +52,6 @@ EXPIRES_SOON_DAYS = 30.0
 MISSED_BEATS = 2.0
 """Heartbeats within the plant's time-out: one may be late without a shed."""
 
-_STYLES = {
-    Verdict.FITS: "green",
-    Verdict.NOTE: "yellow",
-    Verdict.CONFIGURATION: "bold red",
-    Verdict.PLANT: "bold red",
-}
-_MARKS = {
-    Verdict.FITS: "ok",
-    Verdict.NOTE: "note",
-    Verdict.CONFIGURATION: "WRONG HERE",
-    Verdict.PLANT: "WRONG THERE",
-}
-
 
 async def check_plant(settings: Settings, file: Path) -> int:
     """Compare and print; return the exit code.
@@ -75,7 +61,7 @@ async def check_plant(settings: Settings, file: Path) -> int:
     """
     prepared = prepare(settings)
     findings = [*await _policy(prepared, file), *await _compare(prepared)]
-    _print(findings, prepared, file)
+    print_findings(findings, prepared, file)
     verdicts = {finding.verdict for finding in findings}
     if Verdict.CONFIGURATION in verdicts:
         return EXIT_CONFIGURATION
@@ -138,7 +124,8 @@ def _certificates(prepared: Prepared, server: x509.Certificate | None) -> Iterab
 
 async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
     wanted, tags = prepared.wanted, prepared.tags
-    book = await resolve(client, wanted.references, wanted.methods)
+    limits = await operation_limits(client)
+    book = await resolve(client, wanted.references, wanted.methods, limits)
     surveyed = await survey(client, list(book.nodes.values()))
     facts = dict(zip(book.nodes, surveyed, strict=True))
     findings = [
@@ -163,6 +150,9 @@ async def _findings(client: Client, prepared: Prepared) -> list[Finding]:
     if SPEED in facts or SPEED not in wanted.references:
         findings.append(_period(prepared, facts))
     findings += _heartbeat(prepared, facts)
+    findings += await server_findings(
+        client, wanted=wanted, binding=prepared.binding, nodes=book.nodes, limits=limits
+    )
     return [*findings, *absent_parts(tags)]
 
 
@@ -252,36 +242,3 @@ def _heartbeat(prepared: Prepared, facts: Mapping[str, NodeFacts]) -> Iterable[F
             action=f"set scan.tick_s to at most {allowed / MISSED_BEATS:g}, or have the "
             "plant wait longer",
         )
-
-
-def _print(findings: Iterable[Finding], prepared: Prepared, file: Path) -> None:
-    """Print what is wrong first, then the notes, then what fits."""
-    order = (Verdict.CONFIGURATION, Verdict.PLANT, Verdict.NOTE, Verdict.FITS)
-    ranked = sorted(findings, key=lambda finding: order.index(finding.verdict))
-    table = Table(title=f"{file} against {prepared.endpoint.url}", title_justify="left", box=SIMPLE)
-    for heading in ("tag", "", "found", "to do"):
-        table.add_column(heading, overflow="fold")
-    for item in ranked:
-        mark = Text(_MARKS[item.verdict], style=_STYLES[item.verdict])
-        table.add_row(Text(item.key), mark, Text(item.found), Text(item.action))
-    console = Console()
-    console.print(table)
-    counts = {verdict: sum(item.verdict is verdict for item in ranked) for verdict in order}
-    manifest = prepared.runtime.manifest
-    console.print(
-        f"tags: {prepared.tags_file}\n"
-        f"bundle {manifest.name} {manifest.version} fits them; "
-        f"{counts[Verdict.FITS]} fit, {counts[Verdict.NOTE]} notes, "
-        f"{counts[Verdict.CONFIGURATION]} to correct in the configuration, "
-        f"{counts[Verdict.PLANT]} at the plant",
-        highlight=False,
-    )
-    wrong = counts[Verdict.CONFIGURATION] + counts[Verdict.PLANT]
-    console.print(
-        "correct what is WRONG HERE in tags.toml and the settings, have the plant correct what is "
-        "WRONG THERE, and check again"
-        if wrong
-        else f"next: trimtab shadow --config {file}",
-        highlight=False,
-        markup=False,
-    )

@@ -7,19 +7,33 @@ beside the first one found.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.commissioning.candidates import for_selector, for_variable
 from controller.commissioning.enumerations import listed, remote, selector
 from controller.commissioning.scales import (
     Row,
     largest_move,
     limits,
-    number,
     scale,
     unit_fits,
     unit_of,
+)
+from controller.commissioning.summary import now
+from controller.commissioning.vocabulary import (
+    ACTUAL,
+    BESIDE_MV,
+    CLOCK,
+    DIAGNOSTICS,
+    HANDSHAKE,
+    MEASURED,
+    METHODS,
+    SETPOINT,
+    TARGET,
+    likeness,
+    squeezed,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -30,48 +44,6 @@ if TYPE_CHECKING:
     from controller.configuration.binding import Variable
     from controller.opcua.survey import NodeFacts
     from models.bundle import Manifest
-
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-SETPOINT = frozenset({"sp", "setpoint", "rsp", "sps", "setpoints"})
-TARGET = frozenset({"target", "rsp", "rcas", "remote", "sp"})
-ACTUAL = frozenset({"actual", "out", "output", "pv", "position", "readback"})
-MEASURED = frozenset({"pv", "pvs", "value", "measurement", "in"})
-
-BESIDE_MV = {
-    "track": {"track", "trk", "tracking"},
-    "lo_lim": {"lolim", "lowlimit", "lolimit", "low"},
-    "hi_lim": {"hilim", "highlimit", "hilimit", "high"},
-    "max_move_node": {"maxmove", "movelimit"},
-    "mode": {"mode"},
-    "permit": {"permit", "permissive"},
-    "init": {"init", "initialise", "initialize"},
-    "windup_lo": {"winduplo", "winduplow"},
-    "windup_hi": {"winduphi", "winduphigh"},
-    "status": {"status"},
-}
-HANDSHAKE = {
-    "heartbeat_in": {"heartbeatin", "hbin", "watchdogin"},
-    "heartbeat_out": {"heartbeatout", "hbout", "watchdogout"},
-    "heartbeat_timeout": {"heartbeattimeout"},
-    "mode": {"mode"},
-    "request": {"request"},
-    "permit": {"permit", "permissive"},
-    "active": {"active"},
-    "shed_reason": {"shedreason"},
-}
-METHODS = {
-    "take_lease": {"takelease"},
-    "release_lease": {"releaselease"},
-    "shed": {"shed"},
-}
-CLOCK = {"plant_time": {"planttime"}, "speed": {"speed"}}
-DIAGNOSTICS = {
-    "cycle_ms": {"cyclems"},
-    "advice_ms": {"advicems"},
-    "correction_gap": {"correctiongap"},
-    "deadline_misses": {"deadlinemisses"},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +65,7 @@ class Guess:
     """One table of the proposal.
 
     nodes: (key, place in the list of what was found or None, note).  methods: (key, place, place).
-    literals: (key, TOML value, note).
+    literals: (key, TOML value, note).  candidates: (key, places) of what was not found by name.
     """
 
     name: str
@@ -101,36 +73,14 @@ class Guess:
     nodes: tuple[tuple[str, int | None, str], ...] = ()
     methods: tuple[tuple[str, int, int], ...] = ()
     literals: tuple[Row, ...] = field(default=())
-
-
-def words(text: str) -> list[str]:
-    """Split a name at case, digits and separators: "TI_101.PolymerConc" -> ti 101 polymer conc."""
-    return [part.lower() for part in _PARTS.findall(text)]
-
-
-def squeezed(text: str) -> str:
-    """A name without case and separators: "Lo_Lim" -> lolim."""
-    return "".join(words(text))
-
-
-def likeness(name: str, path: Sequence[str]) -> float:
-    """Share of the words of `name` that occur in a path, abbreviations included."""
-    wanted = words(name)
-    present = [word for part in path for word in words(part)]
-    hits = sum(any(_alike(word, other) for other in present) for word in wanted)
-    return hits / len(wanted) if wanted else 0.0
-
-
-def _alike(word: str, other: str) -> bool:
-    short, long = sorted((word, other), key=len)
-    return short == long or (len(short) >= 3 and long.startswith(short))
+    candidates: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def guess(found: Sequence[Found], manifest: Manifest) -> list[Guess]:
     """One table for each variable of the model, then the parts of the hand-shake."""
-    tables = [_cv(found, cv) for cv in manifest.cvs]
-    tables += [_mv(found, mv) for mv in manifest.mvs]
-    tables += [_dv(found, dv) for dv in manifest.dvs]
+    tables = [_widened(found, _cv(found, cv), cv) for cv in manifest.cvs]
+    tables += [_widened(found, _mv(found, mv), mv) for mv in manifest.mvs]
+    tables += [_widened(found, _dv(found, dv), dv) for dv in manifest.dvs]
     tables.append(_handshake(found))
     for name, keys in (("clock", CLOCK), ("diagnostics", DIAGNOSTICS)):
         first = next(iter(keys.values()))
@@ -140,6 +90,15 @@ def guess(found: Sequence[Found], manifest: Manifest) -> list[Guess]:
             tables.append(Guess(name=name, nodes=nodes))
     advisory = _advisory(found, manifest)
     return [*tables, advisory] if advisory is not None else tables
+
+
+def _widened(found: Sequence[Found], table: Guess, variable: Variable) -> Guess:
+    """The table with candidates for what no name told."""
+    facts = [item.facts for item in found]
+    missing = [key for key, place, _ in table.nodes if place is None]
+    return replace(
+        table, candidates=tuple((key, for_variable(facts, variable, key)) for key in missing)
+    )
 
 
 def _cv(found: Sequence[Found], variable: Variable) -> Guess:
@@ -200,12 +159,15 @@ def _handshake(found: Sequence[Found]) -> Guess:
         values = ", ".join(f"{name} = {value}" for name, value in selector(names).items())
         said = f"the server's: {listed(names)}" if names else "the server does not name them: ask"
         literals.append(("mode_values", f"{{ {values} }}", said))
+    named = [words(item.names[-1]) if item.names else [] for item in found]
+    selectors = for_selector([item.facts for item in found], named)
     return Guess(
         name="handshake",
         remark="what the DCS has of the hand-shake; what it lacks is done without",
         nodes=nodes,
         methods=_methods(found, block),
         literals=tuple(literals),
+        candidates=() if "mode" in block else (("mode", selectors),),
     )
 
 
@@ -292,12 +254,14 @@ def _advisory(found: Sequence[Found], manifest: Manifest) -> Guess | None:
 
 
 def _note(found: Sequence[Found], place: int | None) -> str:
-    if place is None:
-        return "nothing found: choose from the list below"
-    facts = found[place].facts
+    return "nothing found: choose from the list below" if place is None else shown(found[place])
+
+
+def shown(item: Found) -> str:
+    """What a person holds against a display of the DCS: type, unit, range, present value."""
+    facts = item.facts
     stated = "" if facts.range is None else f"{facts.range[0]:g}..{facts.range[1]:g}"
-    held = number(facts)
-    parts = (facts.kind_name, facts.unit_text, stated, "" if held is None else f"now {held:.6g}")
+    parts = (facts.kind_name, facts.unit_text, stated, now(facts).removeprefix("; "))
     return " ".join(part for part in parts if part)
 
 

@@ -12,8 +12,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from controller.commissioning.enumerations import listed
-from controller.commissioning.guesses import Guess, guess
+from controller.commissioning.guesses import Guess, guess, shown
 from controller.commissioning.stand_ins import stand_ins
+from controller.commissioning.summary import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from controller.commissioning.guesses import Found
     from models.bundle import Manifest
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TO_ESCAPE = re.compile(r"([/#&])")
 
@@ -61,7 +61,7 @@ def propose(
     ]
     if manifest is not None:
         guesses = guess(found, manifest)
-        lines += _guessed(guesses, texts)
+        lines += _guessed(guesses, found, texts)
         lines += _stand_ins(guesses, [mv.name for mv in manifest.mvs])
     lines += ["## Everything the server has; rw means that some user may write it.", "##"]
     lines += _listing(found, texts)
@@ -95,13 +95,19 @@ def _by_id(node: ua.NodeId, short: dict[int, str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A TOML basic string; what cannot be seen is escaped."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else _escaped(c) for c in plain)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04X}" if number < 0x10000 else f"\\U{number:08X}"
 
 
 def remark(text: str) -> str:
-    """Text that may stand in a comment: no line ends, no control characters."""
-    return _CONTROL.sub("?", text)
+    """Text that may stand in a comment: no line ends, nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
 
 def _heading(url: str, *, truncated: bool, manifest: Manifest | None) -> Iterator[str]:
@@ -117,7 +123,9 @@ def _heading(url: str, *, truncated: bool, manifest: Manifest | None) -> Iterato
     yield ""
 
 
-def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
+def _guessed(
+    guesses: Sequence[Guess], found: Sequence[Found], texts: Sequence[str]
+) -> Iterator[str]:
     for table in guesses:
         if table.remark:
             yield f"## {remark(table.remark)}"
@@ -129,7 +137,18 @@ def _guessed(guesses: Sequence[Guess], texts: Sequence[str]) -> Iterator[str]:
             yield f"#{key} = {quoted(f'{_parent(texts[left])}#{texts[right]}')}"
         for key, literal, note in table.literals:
             yield f"#{key} = {literal}" + (f"  # {remark(note)}" if note else "")
+        for key, places in table.candidates:
+            yield from _candidates(key, places, found, texts)
         yield ""
+
+
+def _candidates(
+    key: str, places: Sequence[int], found: Sequence[Found], texts: Sequence[str]
+) -> Iterator[str]:
+    if places:
+        yield f"## {key} could be:"
+    for place in places:
+        yield f"##   {remark(texts[place])}  {remark(shown(found[place]))}"
 
 
 def _stand_ins(guesses: Sequence[Guess], mvs: Sequence[str]) -> Iterator[str]:
@@ -162,4 +181,5 @@ def _listing(found: Sequence[Found], texts: Sequence[str]) -> Iterator[str]:
         words.append("rw" if facts.writable else "r")
         words.append("(this user may write)" if facts.user_writable else "")
         words.append(remark(f"({listed(facts.names)})") if facts.names else "")
+        words.append(remark(now(facts).removeprefix("; ")))
         yield "## " + "  ".join(word for word in words if word)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from asyncua import ua
 
-from controller.opcua.survey import batch, browse_request, chunks
+from controller.opcua.operation_limits import chunks
+from controller.opcua.survey import batch, browse_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,9 @@ NODES_A_VARIABLE = 4
 
 REFERENCES_A_NODE = 10
 """References looked at for each node that may be visited: a node may hang in many folders."""
+
+LONGEST_NAME, LONGEST_ID = 512, 4096
+"""Characters of a BrowseName (OPC 10000-3, 5.2.4) and of a node id (8.2.4)."""
 
 _EXHAUSTED = frozenset(
     {ua.StatusCodes.BadNoContinuationPoints, ua.StatusCodes.BadContinuationPointInvalid}
@@ -170,8 +174,10 @@ def _node_id(expanded: ua.ExpandedNodeId) -> ua.NodeId:
 
 
 def _worth_a_visit(reference: ua.ReferenceDescription) -> bool:
-    """No properties, and nothing of the server itself (namespace 0)."""
+    """No properties, nothing of the server itself (namespace 0), no name beyond the standard's."""
     return bool(
         reference.NodeId.NamespaceIndex != 0
+        and len(reference.BrowseName.Name or "") <= LONGEST_NAME
+        and len(str(reference.NodeId.Identifier)) <= LONGEST_ID
         and reference.ReferenceTypeId != ua.NodeId(ua.ObjectIds.HasProperty)
     )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from controller.configuration.choices import among, shown
+from controller.core.source_times import clock_keys, measured, newest_source
 from controller.core.types import Fault, FaultKind, OperatorMode, Quality
 from models.runtime import CLOCK_JITTER_S
 
@@ -27,7 +28,6 @@ SPIKE_SCANS = 3
 """Scans for which a jump is rejected; if it stays, it is then believed (AUTO has shed by then)."""
 
 CLOCK_KEY = "clock.plant_time"
-HEARTBEAT_KEY = "handshake.heartbeat_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,13 @@ class TagMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationMemory:
-    """What validation remembers from scan to scan; the last three are kept by ticks too.
+    """What validation remembers from scan to scan; the last five are kept by ticks too.
 
     plant_time_s: the latest of the past scans.  init_since_s: since when Init has been raised.
     newest_source: the latest SourceTimestamp of any tag that keeps moving, first seen at
     newest_seen_s on the monotonic clock: together the server's clock, whatever ours says.
+    source_seen: of every tag whose source is judged, its SourceTimestamp and when that was first
+    seen on the monotonic clock.
     session: of the last snapshot with a connection, None before it.  severed: the connection has
     been seen lost since.
     """
@@ -77,6 +79,9 @@ class ValidationMemory:
     tags: Mapping[str, TagMemory] = field(default_factory=lambda: MappingProxyType({}))
     newest_source: datetime | None = None
     newest_seen_s: float = math.nan
+    source_seen: Mapping[str, tuple[datetime, float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     session: int | None = None
     severed: bool = False
 
@@ -108,6 +113,7 @@ class Judge:
         opened_anew = memory.severed or snapshot.session != memory.session
         self.new_session = snapshot.connected and memory.session is not None and opened_anew
         self._newest, self._newest_seen_s = self._server_clock(binding)
+        self._source_seen = self._sources(binding)
         age = snapshot.heartbeat_age_s
         limit = rules.heartbeat_limit_s
         self.heartbeat_stale = "heartbeat_out" in binding.handshake and not (
@@ -233,6 +239,7 @@ class Judge:
             self._memory,
             newest_source=self._newest,
             newest_seen_s=self._newest_seen_s,
+            source_seen=MappingProxyType(self._source_seen),
             session=self._snapshot.session if connected else self._memory.session,
             severed=not connected,
         )
@@ -288,24 +295,37 @@ class Judge:
         return None
 
     def _source_age(self, delivered: Measurement) -> float:
+        """How long ago the source measured [s], by the server's clock and by its own progress.
+
+        The second finds a source that stands still although its clock is ahead of the server's.
+        """
         if delivered.source_time is None or self._newest is None:
             return 0.0
         behind = (self._newest - delivered.source_time).total_seconds()
-        return behind + self._snapshot.monotonic_s - self._newest_seen_s
+        now = self._snapshot.monotonic_s
+        return max(behind + now - self._newest_seen_s, now - self._source_seen[delivered.tag][1])
 
     def _server_clock(self, binding: Binding) -> tuple[datetime | None, float]:
         """The newest source time of the tags that keep moving, and when it was first seen."""
-        keys = [cv.pv.key for cv in binding.cvs] + [dv.pv.key for dv in binding.dvs]
         measurements = self._snapshot.measurements
-        times = [
-            measurements[key].source_time
-            for key in (*keys, HEARTBEAT_KEY, CLOCK_KEY)
-            if key in measurements
-        ]
-        newest = max((time for time in times if time is not None), default=None)
+        newest = newest_source(
+            (measurements[key] for key in clock_keys(binding) if key in measurements),
+            self._snapshot.server_time,
+        )
         if newest is not None and newest == self._memory.newest_source:
             return newest, self._memory.newest_seen_s
         return newest, self._snapshot.monotonic_s
+
+    def _sources(self, binding: Binding) -> dict[str, tuple[datetime, float]]:
+        """Source time of each measured tag, and when it was first seen."""
+        found: dict[str, tuple[datetime, float]] = {}
+        for tag in measured(binding):
+            delivered = self._snapshot.measurements.get(tag.key)
+            if delivered is not None and delivered.source_time is not None:
+                time, before = delivered.source_time, self._memory.source_seen.get(tag.key)
+                stands = before is not None and before[0] == time
+                found[tag.key] = before if before and stands else (time, self._snapshot.monotonic_s)
+        return found
 
     def _bad(self, key: str, kind: FaultKind, detail: str) -> float:
         self.quality[key] = Quality.BAD

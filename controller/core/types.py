@@ -110,6 +110,7 @@ class Snapshot:
     session: number of sessions opened so far; another than last time means that the line was lost
         in between, however short the loss.
     current: False when the image could not be polled now; then it is not of this instant.
+    server_time: the server's own clock at this instant (UTC, aware), None where it tells none.
     """
 
     plant_time_s: float
@@ -120,6 +121,7 @@ class Snapshot:
     heartbeat_age_s: float | None = None
     session: int = 0
     current: bool = True
+    server_time: datetime | None = None
 
 
 class FaultKind(StrEnum):

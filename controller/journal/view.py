@@ -15,6 +15,7 @@ from rich.text import Text
 
 from controller.errors import ConfigError
 from controller.journal.reader import Reader
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +143,7 @@ def _events(reader: Reader, run: int, console: Console) -> int:
         table.add_column(heading, overflow="fold")
     for event in reader.events(run):
         detail = ", ".join(f"{key} {value}" for key, value in event["detail"].items())
-        table.add_row(Text(event["utc"][:23]), Text(event["kind"]), Text(detail))
+        table.add_row(Text(event["utc"][:23]), Text(event["kind"]), Text(printable(detail)))
     console.print(table)
     return 0
 
@@ -176,7 +177,7 @@ def _line(row: Mapping[str, Any]) -> list[Text]:
         Text(_numbers(row["move"])),
         Text(_gap(row)),
         Text(f"{1e3 * float(row['duration_s']):.1f}"),
-        Text(", ".join(remark for remark in remarks if remark)),
+        Text(printable(", ".join(remark for remark in remarks if remark))),
     ]
 
 

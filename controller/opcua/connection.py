@@ -9,116 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from asyncua import Client, ua
-from asyncua.crypto import uacrypto
-from cryptography.exceptions import InvalidSignature
+from asyncua import ua
 
-from controller.opcua.nodes import AddressBook, resolve, value_types
-from controller.opcua.targets import ANALOG, LARGEST_SINGLE
+from controller.opcua.encoding import encode
+from controller.opcua.endpoint import FAULTS
+from controller.opcua.image import SERVER_TIME
+from controller.opcua.nodes import (
+    CURRENT_TIME,
+    AddressBook,
+    MissingNodesError,
+    WrongTypesError,
+    resolve,
+    value_types,
+)
+from controller.opcua.operation_limits import OperationLimits, chunks, operation_limits
+from controller.opcua.subscription import Subscription
+from controller.opcua.targets import ANALOG
 from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from asyncua import Client
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-    from controller.opcua.nodes import Missing
-    from controller.opcua.security import ClientSecurity
-
-FAULTS = (
-    OSError,
-    TimeoutError,
-    ua.UaError,
-    LookupError,
-    TypeError,
-    ValueError,
-    struct.error,
-    InvalidSignature,
-    uacrypto.InvalidSignature,
-)
-"""What a broken line, a refusing server or a malformed answer raises in asyncua."""
-
-SESSION_TIMEOUT_S = 30.0
-"""How long a server keeps a session that says nothing; short, so that a crash frees the lease."""
-
-PROBE_S = 1.0
-"""How often asyncua reads the server's state to notice a dead line."""
-
-KEEPALIVE_S = 2.0
-"""A subscription that has nothing to send says so after this time, unless the server revises it."""
-
-SILENT_S = 10.0
-SILENT_KEEPALIVES = 3.0
-"""A subscription is dead after the longer of SILENT_S and this many keep-alive times."""
 
 _CLOSE_S = 2.0
-
-MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
-
-
-class NodesRefusedError(Exception):
-    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
-
-    status: ClassVar[str]
-
-
-class MissingNodesError(NodesRefusedError):
-    """References of tags.toml that the server does not have."""
-
-    status = MISSING_NODES
-
-    def __init__(self, missing: tuple[Missing, ...]) -> None:
-        self.missing = missing
-        lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
-        super().__init__("\n".join(lines))
-
-
-class WrongTypesError(NodesRefusedError):
-    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
-
-    status = WRONG_TYPES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where to connect, as whom, and how long it may take.  password is never shown.
-
-    security: certificates; None sends everything in clear.
-    """
-
-    url: str
-    user: str | None
-    password: str | None = field(repr=False)
-    connect_timeout_s: float
-    security: ClientSecurity | None = None
-
-    def client(self) -> Client:
-        """Return a client that is not connected yet."""
-        client = Client(self.url, timeout=self.connect_timeout_s, watchdog_intervall=PROBE_S)
-        client.name = client.description = "trimtab"
-        client.application_uri = "urn:trimtab:controller"
-        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
-        if self.user is not None:
-            client.set_user(self.user)
-            client.set_password(self.password or "")
-        return client
-
-    async def connect(self, client: Client) -> x509.Certificate | None:
-        """Connect a client of this endpoint; return the server's certificate, None in clear.
-
-        Raises FAULTS, and ServerRefusedError for a server that is not trusted.
-        """
-        certificate = None if self.security is None else await self.security.secure(client)
-        await client.connect()
-        return certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +69,9 @@ class Connection:
         self._image = image
         self._book = AddressBook(nodes={}, methods={}, missing=())
         self._types: Mapping[str, ua.VariantType] = {}
-        self._read_parameters = ua.ReadParameters()
-        self._published_s = monotonic()
-        self._silent_s = SILENT_S
+        self._limits = OperationLimits()
+        self._reads: list[tuple[list[str], ua.ReadParameters]] = []
+        self._subscription = Subscription(wanted.read, image)
         self.certificate: x509.Certificate | None = None
 
     @classmethod
@@ -183,84 +106,45 @@ class Connection:
         return connection
 
     async def _prepare(self) -> None:
-        book = await resolve(self._client, self._wanted.references, self._wanted.methods)
+        wanted = self._wanted
+        limits = self._limits = await operation_limits(self._client)
+        book = await resolve(self._client, wanted.references, wanted.methods, limits)
         if book.missing:
             raise MissingNodesError(book.missing)
         self._book = book
-        self._types = await value_types(
-            self._client, {key: book.nodes[key] for key in self._wanted.written}
-        )
+        written = {key: book.nodes[key] for key in wanted.written}
+        self._types = await value_types(self._client, written, limits)
         unfit = [
-            f"{key} = {self._wanted.references[key].text!r}: type {self._types[key].name}"
-            for key in self._wanted.targets
+            f"{key} = {wanted.references[key].text!r}: type {self._types[key].name}"
+            for key in wanted.targets
             if self._types[key] not in ANALOG
         ]
         if unfit:
             raise WrongTypesError("\n".join(unfit))
-        self._read_parameters = ua.ReadParameters(
-            MaxAge=0,
-            TimestampsToReturn=ua.TimestampsToReturn.Source,
-            NodesToRead=[
-                ua.ReadValueId(NodeId=book.nodes[key], AttributeId=ua.AttributeIds.Value)
-                for key in self._wanted.read
-            ],
-        )
-        await self._subscribe()
-
-    async def _subscribe(self) -> None:
-        """One subscription for the whole image; notifications need no task each."""
-        session = self._client.uaclient.session
-        period_ms = self._wanted.publishing_s * 1000.0
-        keepalives = max(1, round(KEEPALIVE_S * 1000.0 / period_ms))
-        created = await session.create_subscription(
-            ua.CreateSubscriptionParameters(
-                RequestedPublishingInterval=period_ms,
-                RequestedLifetimeCount=10 * keepalives,
-                RequestedMaxKeepAliveCount=keepalives,
-                MaxNotificationsPerPublish=0,
-                PublishingEnabled=True,
-            ),
-            callback=self._published,
-        )
-        revised_s = created.RevisedPublishingInterval * created.RevisedMaxKeepAliveCount / 1000.0
-        self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * revised_s)
-        items = [
-            ua.MonitoredItemCreateRequest(
-                ItemToMonitor=read,
-                MonitoringMode=ua.MonitoringMode.Reporting,
-                RequestedParameters=ua.MonitoringParameters(
-                    ClientHandle=handle, SamplingInterval=period_ms, QueueSize=1, DiscardOldest=True
-                ),
-            )
-            for handle, read in enumerate(self._read_parameters.NodesToRead)
+        polled = {key: book.nodes[key] for key in wanted.read} | {SERVER_TIME: CURRENT_TIME}
+        self._reads = [
+            (keys, _values_of([polled[key] for key in keys]))
+            for keys in chunks(polled, limits.read)
         ]
-        await session.create_monitored_items(
-            ua.CreateMonitoredItemsParameters(
-                SubscriptionId=created.SubscriptionId,
-                TimestampsToReturn=ua.TimestampsToReturn.Source,
-                ItemsToCreate=items,
-            )
+        await self._subscription.open(
+            self._client,
+            [book.nodes[key] for key in wanted.read],
+            publishing_s=wanted.publishing_s,
+            items_per_call=limits.monitor,
         )
-
-    def _published(self, result: ua.PublishResult) -> None:
-        now = self._published_s = monotonic()
-        for notification in result.NotificationMessage.NotificationData or ():
-            if isinstance(notification, ua.DataChangeNotification):
-                for item in notification.MonitoredItems:
-                    key = self._wanted.read[item.ClientHandle]
-                    self._image.notified(key, item.Value, now)
 
     @property
     def silent(self) -> bool:
         """True when the subscription has sent nothing, not even a keep-alive, for too long."""
-        return monotonic() - self._published_s > self._silent_s
+        return self._subscription.silent
 
     async def read(self) -> None:
-        """Read the whole image in one request."""
-        values = await self._client.uaclient.session.read(self._read_parameters)
-        now = monotonic()
-        for key, value in zip(self._wanted.read, values, strict=True):
-            self._image.polled(key, value, now)
+        """Read the whole image, in one request unless the server limits its requests."""
+        for keys, parameters in self._reads:
+            values = await self._client.uaclient.session.read(parameters)
+            now = monotonic()
+            for key, value in zip(keys, values, strict=True):
+                self._image.polled(key, value, now)
 
     def has(self, key: str) -> bool:
         """Return True when this tag is among the written ones."""
@@ -275,19 +159,25 @@ class Connection:
         return key in self._book.methods
 
     async def write(self, values: Mapping[str, Any]) -> dict[str, str | None]:
-        """Write all values in one request; key -> None if accepted, else the status name.
+        """Write all values; key -> None if accepted, else the status name.
 
-        No time stamps are sent: servers that do not accept them answer BadWriteNotSupported.
-        Raises FAULTS, of them ValueError when a value does not fit its node's type.
+        One request, unless the server limits its requests: then several, in the order given, and
+        the first that fails as a whole ends it.  The value goes alone: servers that take no time
+        stamps, or no status, not even Good, answer BadWriteNotSupported.  Raises FAULTS, of them
+        ValueError, before anything is sent, when a value does not fit its node's type.
         """
-        statuses = await self._client.uaclient.session.write_attributes(
-            [self._book.nodes[key] for key in values],
-            [ua.DataValue(encode(value, self._types[key])) for key, value in values.items()],
-        )
-        return {
-            key: None if status.is_good() else status.name
-            for key, status in zip(values, statuses, strict=True)
+        ready = {
+            key: ua.DataValue(encode(value, self._types[key]), StatusCode=None)
+            for key, value in values.items()
         }
+        answers: dict[str, str | None] = {}
+        for keys in chunks(ready, self._limits.write):
+            statuses = await self._client.uaclient.session.write_attributes(
+                [self._book.nodes[key] for key in keys], [ready[key] for key in keys]
+            )
+            for key, status in zip(keys, statuses, strict=True):
+                answers[key] = None if status.is_good() else status.name
+        return answers
 
     async def call(self, key: str, *arguments: ua.Variant) -> list[Any]:
         """Call one method; return the values of its output arguments."""
@@ -310,53 +200,12 @@ class Connection:
         await asyncio.sleep(0)
 
 
-def encode(value: float | str, kind: ua.VariantType) -> ua.Variant:
-    """Return the value as the type of its node; an integer node takes it rounded.
-
-    Raises ValueError for a value that the type cannot hold: nothing wraps, nothing is cut.
-    """
-    if isinstance(value, str):
-        return _encode_text(value, kind)
-    match kind:
-        case ua.VariantType.Boolean if value in (0, 1):
-            return ua.Variant(bool(value), kind)
-        case ua.VariantType.Double:
-            return ua.Variant(float(value), kind)
-        case ua.VariantType.Float if not LARGEST_SINGLE < abs(value) < math.inf:
-            return ua.Variant(float(value), kind)
-        case _ if kind in _INTEGERS and math.isfinite(value):
-            low, high = _INTEGERS[kind]
-            if low <= round(value) <= high:
-                return ua.Variant(round(value), kind)
-    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
-
-
-def _encode_text(value: str, kind: ua.VariantType) -> ua.Variant:
-    if kind is ua.VariantType.String:
-        return ua.Variant(value, kind)
-    if kind is ua.VariantType.LocalizedText:
-        return ua.Variant(ua.LocalizedText(value), kind)
-    raise ValueError(f"a node of type {kind.name} cannot hold {value!r}")
-
-
-def wrapped(count: int, kind: ua.VariantType) -> int:
-    """A running count in the type of its node: it starts anew at 0 where the type ends."""
-    return count % (1 << _COUNTER_BITS.get(kind, 63))
-
-
-_INTEGERS = {
-    ua.VariantType.SByte: (-(1 << 7), (1 << 7) - 1),
-    ua.VariantType.Byte: (0, (1 << 8) - 1),
-    ua.VariantType.Int16: (-(1 << 15), (1 << 15) - 1),
-    ua.VariantType.UInt16: (0, (1 << 16) - 1),
-    ua.VariantType.Int32: (-(1 << 31), (1 << 31) - 1),
-    ua.VariantType.UInt32: (0, (1 << 32) - 1),
-    ua.VariantType.Int64: (-(1 << 63), (1 << 63) - 1),
-    ua.VariantType.UInt64: (0, (1 << 64) - 1),
-}
-_COUNTER_BITS = {kind: high.bit_length() for kind, (_, high) in _INTEGERS.items()} | {
-    ua.VariantType.Boolean: 1,
-    ua.VariantType.Float: 24,
-    ua.VariantType.Double: 53,
-}
-"""Bits that a heartbeat counter may use; a float counts in ones as far as its mantissa goes."""
+def _values_of(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:
+    """One request for the values of these nodes."""
+    return ua.ReadParameters(
+        MaxAge=0,
+        TimestampsToReturn=ua.TimestampsToReturn.Source,
+        NodesToRead=[
+            ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for node in nodes
+        ],
+    )

@@ -2,7 +2,8 @@
 
 A Bad status nulls a value on the wire, so DataValues are kept whole and never reduced to values.
 Two sources feed the image: notifications, which may be half a publishing interval old, and polls,
-which are of now; a notification never replaces a value with a later source time.
+which are of now; a notification never replaces a value with a later source time, nor, where the
+server gives no source times, one that was polled since it may have been sampled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 HEARTBEAT = "handshake.heartbeat_out"
 PLANT_TIME = "clock.plant_time"
+SERVER_TIME = "server.current_time"
+"""Polled with the tags, and none of them: what every server must tell (OPC 10000-5, 6.3.3)."""
+
+LONGEST_TEXT = 1000
+"""Characters of a text that are kept: every scan's record has the words of the DCS."""
 
 
 def measurement(tag: str, delivered: ua.DataValue, received_s: float) -> Measurement:
@@ -69,7 +75,7 @@ def _scalar(delivered: ua.DataValue) -> tuple[Scalar | None, bool]:
 
 def _unicode(text: str) -> str:
     """Text that can be stored: bytes that are not UTF-8 come from asyncua as lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
 def _aware(time: datetime | None) -> datetime | None:
@@ -81,25 +87,36 @@ class ProcessImage:
 
     def __init__(self) -> None:
         self._values: dict[str, Measurement] = {}
+        self._polled_s = -math.inf
+        self._server: Measurement | None = None
         self._heartbeat: float | None = None
         self._heartbeat_moved_s: float | None = None
 
     def polled(self, tag: str, delivered: ua.DataValue, received_s: float) -> None:
         """Take a value that was read now."""
-        self._take(measurement(tag, delivered, received_s))
+        self._polled_s = received_s
+        new = measurement(tag, delivered, received_s)
+        if tag == SERVER_TIME:
+            self._server = new
+        else:
+            self._take(new)
 
-    def notified(self, tag: str, delivered: ua.DataValue, received_s: float) -> None:
-        """Take a value from a subscription, unless a later one is here already."""
+    def notified(
+        self, tag: str, delivered: ua.DataValue, received_s: float, *, lag_s: float = 0.0
+    ) -> None:
+        """Take a value from a subscription, unless a later one is here already.
+
+        lag_s: how old it may be; where a source time is lacking, a younger poll stands.
+        """
         new = measurement(tag, delivered, received_s)
         held = self._values.get(tag)
-        later = (
-            held is not None
-            and held.source_time is not None
-            and new.source_time is not None
-            and new.source_time < held.source_time
-        )
-        if not later:
+        if held is None or not self._is_older(new, held, lag_s):
             self._take(new)
+
+    def _is_older(self, new: Measurement, held: Measurement, lag_s: float) -> bool:
+        if held.source_time is None or new.source_time is None:
+            return new.received_s - lag_s < self._polled_s
+        return new.source_time < held.source_time
 
     def _take(self, new: Measurement) -> None:
         if new.tag == HEARTBEAT:
@@ -127,6 +144,13 @@ class ProcessImage:
         """Seconds since the DCS's heartbeat took a new value, None before the first."""
         moved = self._heartbeat_moved_s
         return None if moved is None else max(0.0, now_s - moved)
+
+    def server_time(self, now_s: float) -> datetime | None:
+        """The server's own clock now, carried on from the last poll; None where it tells none."""
+        told = self._server
+        if told is None or told.quality is Quality.BAD or not isinstance(told.value, float):
+            return None
+        return datetime.fromtimestamp(told.value + now_s - told.received_s, UTC)
 
     def plant_time_s(self, fallback_s: float, *, has_clock: bool) -> float:
         """Plant time [s]: the clock tag; without one `fallback_s`; NaN when it is unusable."""

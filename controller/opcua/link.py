@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from controller.core.types import NotWritten, NotWrittenReason, Snapshot
 from controller.logs import logger
-from controller.opcua.connection import FAULTS, Connection, NodesRefusedError
+from controller.opcua.connection import Connection
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
+from controller.opcua.nodes import NodesRefusedError
 from controller.opcua.outbound import NEVER, Outbound
 from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
 from controller.opcua.security import ServerRefusedError
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from controller.configuration.binding import Binding
     from controller.core.types import Measurement, Move, Tick, WriteOutcome
     from controller.metrics import Metrics
-    from controller.opcua.connection import Endpoint, Wanted
+    from controller.opcua.connection import Wanted
+    from controller.opcua.endpoint import Endpoint
     from controller.opcua.outbound import Ownership
 
 FIRST_DELAY_S = 0.2
@@ -253,6 +256,7 @@ class Link:
             measurements=self._frozen,
             heartbeat_age_s=self._image.heartbeat_age_s(now) if HEARTBEAT in references else None,
             session=self._sessions,
+            server_time=self._image.server_time(now),
         )
 
     async def write(self, move: Move) -> WriteOutcome:

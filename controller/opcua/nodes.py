@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
 from controller.configuration.references import BrowsePath, NodeIdRef
+from controller.opcua.operation_limits import chunks, read_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from asyncua import Client
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.operation_limits import OperationLimits
 
 OBJECTS = ua.NodeId(ua.ObjectIds.ObjectsFolder)
+CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 NAMESPACE_ARRAY = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
 ABSTRACT_TYPES = (ua.VariantType.Variant,)
+MISSING_NODES, WRONG_TYPES = "missing nodes", "wrong types"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,29 @@ class Missing:
     key: str
     reference: str
     detail: str
+
+
+class NodesRefusedError(Exception):
+    """Nodes of the server do not serve what tags.toml wants of them; the message names them."""
+
+    status: ClassVar[str]
+
+
+class MissingNodesError(NodesRefusedError):
+    """References of tags.toml that the server does not have."""
+
+    status = MISSING_NODES
+
+    def __init__(self, missing: tuple[Missing, ...]) -> None:
+        self.missing = missing
+        lines = [f"{item.key} = {item.reference!r}: {item.detail}" for item in missing]
+        super().__init__("\n".join(lines))
+
+
+class WrongTypesError(NodesRefusedError):
+    """Targets of tags.toml whose nodes hold no fraction: an integer or a Boolean would cut it."""
+
+    status = WRONG_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +74,12 @@ class AddressBook:
 
 
 async def resolve(
-    client: Client, references: Mapping[str, NodeRef], methods: Mapping[str, MethodRef]
+    client: Client,
+    references: Mapping[str, NodeRef],
+    methods: Mapping[str, MethodRef],
+    limits: OperationLimits,
 ) -> AddressBook:
-    """Find every reference on the connected server, in three requests.
+    """Find every reference on the connected server, in as few requests as its limits allow.
 
     Raises what asyncua raises when a request as a whole fails.
     """
@@ -58,7 +88,7 @@ async def resolve(
     for key, method in methods.items():
         wanted[f"{key}#object"] = method.object
         wanted[f"{key}#method"] = method.method
-    found, missing = await _resolve_all(client, wanted, uris)
+    found, missing = await _resolve_all(client, wanted, uris, limits)
     return AddressBook(
         nodes={key: found[key] for key in references if key in found},
         methods={
@@ -71,7 +101,7 @@ async def resolve(
 
 
 async def _resolve_all(
-    client: Client, wanted: Mapping[str, NodeRef], uris: Sequence[str]
+    client: Client, wanted: Mapping[str, NodeRef], uris: Sequence[str], limits: OperationLimits
 ) -> tuple[dict[str, ua.NodeId], tuple[Missing, ...]]:
     found: dict[str, ua.NodeId] = {}
     missing: list[Missing] = []
@@ -84,13 +114,13 @@ async def _resolve_all(
             found[key] = node_id(reference, uris)
         else:
             paths[key] = reference
-    targets = await _walk(client, paths, uris)
+    targets = await _walk(client, paths, uris, limits.translate)
     for key, target in targets.items():
         if isinstance(target, ua.NodeId):
             found[key] = target
         else:
             missing.append(Missing(key=key, reference=wanted[key].text, detail=target))
-    for key, detail in (await _absent(client, found)).items():
+    for key, detail in (await _absent(client, found, limits.read)).items():
         del found[key]
         missing.append(Missing(key=key, reference=wanted[key].text, detail=detail))
     return found, tuple(missing)
@@ -119,13 +149,13 @@ def node_id(reference: NodeIdRef, uris: Sequence[str]) -> ua.NodeId:
 
 
 async def _walk(
-    client: Client, paths: Mapping[str, BrowsePath], uris: Sequence[str]
+    client: Client, paths: Mapping[str, BrowsePath], uris: Sequence[str], most: int
 ) -> dict[str, ua.NodeId | str]:
-    """Node id of each browse path, or why there is none; one request for all."""
-    if not paths:
-        return {}
+    """Node id of each browse path, or why there is none; at most `most` paths a request."""
     relative = [_relative(path, uris.index(path.uri)) for path in paths.values()]
-    results = await client.translate_browsepaths(OBJECTS, relative)
+    results: list[ua.BrowsePathResult] = []
+    for chunk in chunks(relative, most):
+        results += await client.translate_browsepaths(OBJECTS, chunk)
     outcome: dict[str, ua.NodeId | str] = {}
     for (key, path), result in zip(paths.items(), results, strict=True):
         if result.StatusCode.is_good() and result.Targets:
@@ -151,11 +181,10 @@ def _relative(path: BrowsePath, index: int) -> ua.RelativePath:
     )
 
 
-async def _absent(client: Client, found: Mapping[str, ua.NodeId]) -> dict[str, str]:
+async def _absent(client: Client, found: Mapping[str, ua.NodeId], most: int) -> dict[str, str]:
     """Which of the node ids do not exist, and the server's word for it."""
-    if not found:
-        return {}
-    classes = await client.uaclient.read_attributes(list(found.values()), ua.AttributeIds.NodeClass)
+    ids = list(found.values())
+    classes = await read_attribute(client, ids, ua.AttributeIds.NodeClass, most)
     return {
         key: f"no such node ({_status(answer).name})"
         for key, answer in zip(found, classes, strict=True)
@@ -167,17 +196,17 @@ def _status(answer: ua.DataValue) -> ua.StatusCode:
     return answer.StatusCode if answer.StatusCode is not None else ua.StatusCode()
 
 
-async def value_types(client: Client, nodes: Mapping[str, ua.NodeId]) -> dict[str, ua.VariantType]:
+async def value_types(
+    client: Client, nodes: Mapping[str, ua.NodeId], limits: OperationLimits
+) -> dict[str, ua.VariantType]:
     """Encoding that each node's DataType asks for; servers refuse any other.
 
     An abstract DataType (Number) says nothing, then the present value's type is taken, and where
     there is none Double.
     """
-    if not nodes:
-        return {}
     ids = list(nodes.values())
-    declared = await client.uaclient.read_attributes(ids, ua.AttributeIds.DataType)
-    present = await client.uaclient.read_attributes(ids, ua.AttributeIds.Value)
+    declared = await read_attribute(client, ids, ua.AttributeIds.DataType, limits.read)
+    present = await read_attribute(client, ids, ua.AttributeIds.Value, limits.read)
     types: dict[str, ua.VariantType] = {}
     for key, dtype, value in zip(nodes, declared, present, strict=True):
         types[key] = await _encoding(client, dtype)

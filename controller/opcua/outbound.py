@@ -22,7 +22,7 @@ from controller.core.types import (
     Written,
 )
 from controller.logs import logger
-from controller.opcua.connection import encode, wrapped
+from controller.opcua.encoding import encode, wrapped
 from controller.opcua.requests import NO_CONNECTION, NOT_CONNECTED, TIMEOUT, Failed
 from controller.opcua.targets import Unfit, server_target
 
@@ -47,6 +47,8 @@ UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
 """Statuses after which another request would fare no better."""
 
 NEVER = float("-inf")
+
+TOLD_NOTHING = "it has no shed, no request and no mode_on_shed: its last target stands"
 
 NO_LEASE = Failed(service="call", status="lease", detail="lease not held")
 
@@ -252,6 +254,8 @@ class Outbound:
             if failure is None or failure.status in UNANSWERED:
                 return failure
         if not (connection.has(REQUEST) or self._binding.mode_on_shed is not None):
+            if failure is None:
+                self._log.warning("dcs_not_told", shed=reason, reason=TOLD_NOTHING)
             return failure
         return await self._let_go(connection, image)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncua import ua
 
-from controller.opcua.connection import FAULTS
+from controller.opcua.endpoint import FAULTS
 from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:

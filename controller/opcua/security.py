@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.crypto.security_policies import (
     SecurityPolicyAes256Sha256RsaPss,
     SecurityPolicyBasic256Sha256,
 )
 
 from controller.errors import ConfigError
+from controller.opcua.bounded import bounded_client
 from controller.opcua.certificates import (
     MALFORMED,
     fault,
@@ -32,6 +33,7 @@ from controller.opcua.certificates import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from asyncua import Client
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -115,7 +117,7 @@ async def shown_by(url: str, timeout_s: float) -> tuple[x509.Certificate, str]:
 
     Raises ServerRefusedError where it has none, and what asyncua raises.
     """
-    client = Client(url, timeout=timeout_s)
+    client = bounded_client(url, timeout_s=timeout_s)
     for endpoint in await client.connect_and_get_server_endpoints():
         certificate = _first(endpoint.ServerCertificate)
         if certificate is not None:

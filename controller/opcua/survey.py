@@ -5,22 +5,34 @@ Used by `trimtab check` and `trimtab tags browse`; every request is batched.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
+from controller.opcua.operation_limits import chunks, operation_limits, read_attribute
+from controller.opcua.time_limit import time_limit
 from controller.opcua.unit_names import unit_name
+from controller.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from asyncua import Client
 
 CHUNK = 200
 """Nodes in one request, unless the server's own limit is lower."""
+
+KIND_S = 5.0
+"""Time allowed to find out what one data type is encoded as [s]."""
+
+LONGEST_TEXT = 200
+"""Characters of a server's word that are shown."""
+
+MOST_NAMES = 100
+"""Names of one enumeration that are looked at."""
 
 NUMERIC = frozenset(
     (
@@ -45,11 +57,6 @@ ATTRIBUTES = (
     ua.AttributeIds.Value,
 )
 PROPERTIES = frozenset({"EURange", "EngineeringUnits", "EnumStrings", "EnumValues"})
-
-_LIMITS = (
-    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead),
-    ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,26 +98,18 @@ class NodeFacts:
         return None if self.value is None else _content(self.value)
 
 
-def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
-    """Split into lists of at most `size`."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
 async def batch(client: Client) -> int:
-    """Nodes that one request may name: the server's own limit, at most `CHUNK`."""
-    answers = await client.uaclient.read_attributes(list(_LIMITS), ua.AttributeIds.Value)
-    stated = [content for answer in answers if isinstance(content := _content(answer), int)]
-    return min([CHUNK, *(limit for limit in stated if limit > 0)])
+    """Nodes that one request may name: the server's own limits, at most `CHUNK`."""
+    limits = await operation_limits(client)
+    return min(CHUNK, limits.read, limits.browse)
 
 
 async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
     """Facts of every node, in order.  Raises what asyncua raises when a request fails."""
     size = await batch(client)
-    columns = [await _attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
+    columns = [await read_attribute(client, ids, attribute, size) for attribute in ATTRIBUTES]
     properties = await _properties(client, ids, size)
-    types = {kind for cell in columns[1] if (kind := _content(cell)) is not None}
+    types = {kind for cell in columns[1] if isinstance(kind := _content(cell), ua.NodeId)}
     kinds = {kind: await _kind(client, kind) for kind in types}
     names = await _enumerations(client, types, size)
     facts = []
@@ -119,15 +118,6 @@ async def survey(client: Client, ids: Sequence[ua.NodeId]) -> list[NodeFacts]:
         held = properties.get(node, {})
         facts.append(_facts(row, columns[-1][place], held, kinds, names))
     return facts
-
-
-async def _attribute(
-    client: Client, ids: Sequence[ua.NodeId], attribute: ua.AttributeIds, size: int
-) -> list[ua.DataValue]:
-    found: list[ua.DataValue] = []
-    for chunk in chunks(ids, size):
-        found += await client.uaclient.read_attributes(chunk, attribute)
-    return found
 
 
 async def _properties(
@@ -143,7 +133,7 @@ async def _properties(
                 for reference in result.References or ()
                 if reference.BrowseName.Name in PROPERTIES
             ]
-    values = await _attribute(client, [o[2] for o in owners], ua.AttributeIds.Value, size)
+    values = await read_attribute(client, [o[2] for o in owners], ua.AttributeIds.Value, size)
     found: dict[ua.NodeId, dict[str, Any]] = {}
     for (node, name, _), value in zip(owners, values, strict=True):
         found.setdefault(node, {})[name] = _content(value)
@@ -156,12 +146,15 @@ async def _enumerations(
     """The names of the numbers of every enumeration among the server's own data types."""
     own = [kind for kind in types if kind.NamespaceIndex != 0]
     held = await _properties(client, own, size)
-    answers = await _attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
+    answers = await read_attribute(client, own, ua.AttributeIds.DataTypeDefinition, size)
     found: dict[ua.NodeId, dict[int, str]] = {}
     for kind, answer in zip(own, answers, strict=True):
         definition = _content(answer)
         fields = definition.Fields if isinstance(definition, ua.EnumDefinition) else ()
-        defined = {int(item.Value): str(item.Name or "") for item in fields}
+        defined = {
+            int(item.Value): printable(str(item.Name or "")[:LONGEST_TEXT])
+            for item in (fields or ())[:MOST_NAMES]
+        }
         found[kind] = _names(held.get(kind, {})) or defined
     return found
 
@@ -170,14 +163,16 @@ def _names(properties: Mapping[str, Any]) -> dict[int, str]:
     """EnumValues, or EnumStrings, whose places are the numbers."""
     values, strings = properties.get("EnumValues"), properties.get("EnumStrings")
     if isinstance(values, list):
-        known = (item for item in values if isinstance(item, ua.EnumValueType))
+        known = [item for item in values[:MOST_NAMES] if isinstance(item, ua.EnumValueType)]
         return {int(item.Value): _text(item.DisplayName) for item in known}
-    texts = strings if isinstance(strings, list) else ()
+    texts = strings[:MOST_NAMES] if isinstance(strings, list) else ()
     return {number: _text(text) for number, text in enumerate(texts)}
 
 
 def _text(localized: Any) -> str:
-    return str(getattr(localized, "Text", None) or "")
+    """The first words of a text, as one printable line."""
+    text = str(getattr(localized, "Text", None) or "")
+    return printable(text[:LONGEST_TEXT])
 
 
 def browse_request(
@@ -211,31 +206,40 @@ def _facts(
     kinds: Mapping[ua.NodeId, ua.VariantType | None],
     names: Mapping[ua.NodeId, Mapping[int, str]],
 ) -> NodeFacts:
-    node_class, data_type, rank, access, user_access = row
+    node_class, data_type, *numbers = row
     if node_class is None:
         return NodeFacts(exists=False)
+    if not isinstance(data_type, ua.NodeId):
+        data_type = None
+    rank, access, user_access = (_whole(number) for number in numbers)
     units, limits = properties.get("EngineeringUnits"), properties.get("EURange")
     text = _text(getattr(units, "DisplayName", None))
-    level, user_level = int(access or 0), int(user_access or 0)
+    level, user_level = access or 0, user_access or 0
     return NodeFacts(
         exists=True,
         variable=node_class == ua.NodeClass.Variable,
         kind=None if data_type is None else kinds[data_type],
-        scalar=rank is not None and int(rank) < 0,
+        scalar=rank is not None and rank < 0,
         readable=bool(level & user_level & ua.AccessLevel.CurrentRead.mask),
         writable=bool(level & ua.AccessLevel.CurrentWrite.mask),
         user_writable=bool(level & user_level & ua.AccessLevel.CurrentWrite.mask),
-        unit=unit_name(int(getattr(units, "UnitId", -1)), text),
+        unit=unit_name(_whole(getattr(units, "UnitId", None)) or -1, text),
         unit_text=text,
         range=None if limits is None else _range(limits),
         value=value,
-        names=_names(properties) or names.get(data_type, {}),
+        names=_names(properties) or ({} if data_type is None else names.get(data_type, {})),
     )
 
 
+def _whole(content: Any) -> int | None:
+    return int(content) if isinstance(content, int) else None
+
+
 def _range(limits: Any) -> tuple[float, float] | None:
-    low, high = getattr(limits, "Low", None), getattr(limits, "High", None)
-    return (float(low), float(high)) if low is not None and high is not None else None
+    """EURange, where it is one: two finite numbers."""
+    ends = (getattr(limits, "Low", None), getattr(limits, "High", None))
+    low, high = (float(end) if isinstance(end, int | float) else math.nan for end in ends)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _content(answer: ua.DataValue) -> Any:
@@ -247,7 +251,8 @@ def _content(answer: ua.DataValue) -> Any:
 
 async def _kind(client: Client, data_type: ua.NodeId) -> ua.VariantType | None:
     try:
-        kind = await data_type_to_variant_type(client.get_node(data_type))
-    except (ua.UaError, ValueError):
+        async with time_limit(KIND_S):  # the types above it may lead in a circle
+            kind = await data_type_to_variant_type(client.get_node(data_type))
+    except (ua.UaError, ValueError, TypeError, TimeoutError):
         return None
     return None if kind is ua.VariantType.Variant else kind

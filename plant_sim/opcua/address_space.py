@@ -86,13 +86,14 @@ class AddressSpace:
             node.shown = value
             if moving or node.source_time is None:
                 node.source_time = utc
-            data = _data_value(node.tag.kind, value, node.source_time, utc)
+            data = data_value(node.tag.kind, value, node.source_time, utc)
             await self._space.write_attribute_value(node.node_id, ua.AttributeIds.Value, data)
             if history is not None and node.tag.history:
                 history.record(node.tag, data.Value.Value, data.StatusCode.value, utc)
 
 
-def _data_value(kind: Kind, value: Shown, source: datetime, server: datetime) -> ua.DataValue:
+def data_value(kind: Kind, value: Shown, source: datetime, server: datetime) -> ua.DataValue:
+    """What a tag shows, as it is published.  source, server: the two time stamps."""
     quality = Quality.GOOD
     content: Any = value
     if isinstance(value, Reading):

@@ -14,7 +14,7 @@ from typing import Any
 
 from asyncua import ua
 
-from plant_sim.opcua import limits
+from plant_sim.opcua import data_filter, limits
 
 CONDITION_ID = ""
 """Key of a condition's node id among the fields of an event; it has no browse path."""
@@ -79,26 +79,30 @@ class EventFilter:
         return not elements or _evaluate(elements, event) is True
 
 
-def faults(items: Sequence[ua.MonitoredItemCreateRequest], service: Any) -> list[int | None]:
-    """For each item wanted: status code of what is wrong with it as an event item, or None.
+def faults(
+    items: Sequence[ua.MonitoredItemCreateRequest], service: Any, space: Any
+) -> list[int | None]:
+    """For each item wanted: status code of what is wrong with its filter, or None.
 
-    service: asyncua's monitored items of the subscription.
+    service: asyncua's monitored items of the subscription.  space: its address space.
     """
     present = service._monitored_events.values()  # noqa: SLF001
     room = limits.MAX_EVENT_ITEMS - sum(map(len, present))
     codes: list[int | None] = []
     for item in items:
-        code = None
+        wanted = item.RequestedParameters
         if item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier:
             room -= 1
             full = ua.StatusCodes.BadTooManyMonitoredItems
-            code = fault(item.RequestedParameters.Filter) if room >= 0 else full
-        codes.append(code)
+            codes.append(fault(wanted.Filter) if room >= 0 else full)
+        else:
+            wanted.Filter = wanted.Filter or None
+            codes.append(data_filter.fault(wanted.Filter, _held(space, item.ItemToMonitor)))
     return codes
 
 
 def faults_of_changes(
-    items: Sequence[ua.MonitoredItemModifyRequest], service: Any
+    items: Sequence[ua.MonitoredItemModifyRequest], service: Any, space: Any
 ) -> list[int | None]:
     """The same for changes of items; asyncua would take any filter and any length of queue."""
     codes: list[int | None] = []
@@ -106,12 +110,18 @@ def faults_of_changes(
         wanted = item.RequestedParameters
         wanted.QueueSize = min(wanted.QueueSize or limits.MAX_QUEUE, limits.MAX_QUEUE)
         present = service._monitored_items.get(item.MonitoredItemId)  # noqa: SLF001
-        code = ua.StatusCodes.BadMonitoredItemIdInvalid if present is None else None
-        if present is not None and present.where_clause_evaluator is not None:
-            wanted.Filter = wanted.Filter or None  # an empty one changes nothing
-            code = None if wanted.Filter is None else fault(wanted.Filter)
-        codes.append(code)
+        wanted.Filter = wanted.Filter or None  # an empty one changes nothing
+        if present is None:
+            codes.append(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        elif present.where_clause_evaluator is not None:
+            codes.append(None if wanted.Filter is None else fault(wanted.Filter))
+        else:
+            codes.append(data_filter.fault(wanted.Filter, _held(space, present.read_value_id)))
     return codes
+
+
+def _held(space: Any, item: ua.ReadValueId) -> ua.DataValue:
+    return space.read_attribute_value(item.NodeId, item.AttributeId)
 
 
 def install(made: Sequence[ua.MonitoredItemCreateResult], service: Any) -> None:

@@ -13,8 +13,9 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 
-from plant_sim.opcua import event_filter, limits
+from plant_sim.opcua import data_filter, event_filter, limits
 from plant_sim.opcua.continuation import ContinuationPoints
+from plant_sim.opcua.subscription_logger import share_logger
 
 FOREIGN = ua.StatusCodes.BadSubscriptionIdInvalid
 
@@ -31,29 +32,32 @@ class GuardedSession(InternalSession):
         )
 
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
-        """Read attributes."""
+        """Read attributes, as much as fits an answer."""
         limits.refuse_too_many(params.NodesToRead)
         results: list[ua.DataValue] = await super().read(params)
+        if sum(map(limits.weight, results)) > limits.ANSWER_BYTES:
+            raise ServiceError(ua.StatusCodes.BadResponseTooLarge)
         return results
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        """Browse nodes, at most so many references each, and keep the rest for `browse_next`."""
+        """Browse nodes, at most so many references each and in all.
+
+        The rest is kept for `browse_next`.
+        """
         limits.refuse_too_many(params.NodesToBrowse)
         results: list[ua.BrowseResult] = await super().browse(params)
-        self._browse_points.begin_request()
-        most = params.RequestedMaxReferencesPerNode
-        return [self._cut(result, most) if most else result for result in results]
+        most = params.RequestedMaxReferencesPerNode or limits.MAX_REFERENCES
+        return self._cut_all([(result, most) for result in results])
 
     async def browse_next(self, params: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
         """Go on browsing where a Browse ended, or release what it kept."""
         limits.refuse_too_many(params.ContinuationPoints)
         if not params.ContinuationPoints:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
-        self._browse_points.begin_request()
         rests = [self._browse_points.take(point or b"") for point in params.ContinuationPoints]
         if params.ReleaseContinuationPoints:
             return []
-        return [_no_point() if rest is None else self._cut(*rest) for rest in rests]
+        return self._cut_all([(_no_point(), 1) if rest is None else rest for rest in rests])
 
     async def translate_browsepaths_to_nodeids(
         self, params: list[ua.BrowsePath]
@@ -74,14 +78,16 @@ class GuardedSession(InternalSession):
             or len(of_user) >= limits.MAX_SUBSCRIPTIONS_PER_USER
         ):
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
-        interval = params.RequestedPublishingInterval
-        slow_enough = isfinite(interval) and interval >= limits.SHORTEST_PUBLISHING_MS
-        params.RequestedPublishingInterval = (
-            interval if slow_enough else limits.SHORTEST_PUBLISHING_MS
-        )
+        shortest, interval = limits.SHORTEST_PUBLISHING_MS, params.RequestedPublishingInterval
+        wanted = interval if isfinite(interval) else shortest
+        revised = min(max(wanted, shortest), limits.LONGEST_PUBLISHING_MS)
+        params.RequestedPublishingInterval = revised
         result = await super().create_subscription(params, callback, request_callback)
+        share_logger(self._service(result.SubscriptionId))
         self.iserver.subscribers[result.SubscriptionId] = str(self.user.name)
         self.iserver.counts.CumulatedSubscriptionCount += 1
+        # asyncua's own raises on a nulled value, and the client never learns that it is bad
+        self._service(result.SubscriptionId)._is_deadband_exceeded = data_filter.exceeded  # noqa: SLF001
         return result
 
     def modify_subscription(
@@ -161,7 +167,7 @@ class GuardedSession(InternalSession):
         if present + len(params.ItemsToCreate) > limits.MAX_MONITORED_ITEMS_PER_USER:
             raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
         service = self._service(params.SubscriptionId)
-        codes = event_filter.faults(params.ItemsToCreate, service)
+        codes = event_filter.faults(params.ItemsToCreate, service, self.aspace)
         params.ItemsToCreate = _without(params.ItemsToCreate, codes)
         made = await super().create_monitored_items(params)
         event_filter.install(made, service)
@@ -177,7 +183,7 @@ class GuardedSession(InternalSession):
         """Change items of an own subscription."""
         self._refuse_foreign(params.SubscriptionId, params.ItemsToModify)
         service = self._service(params.SubscriptionId)
-        codes = event_filter.faults_of_changes(params.ItemsToModify, service)
+        codes = event_filter.faults_of_changes(params.ItemsToModify, service, self.aspace)
         params.ItemsToModify = _without(params.ItemsToModify, codes)
         left = iter(await super().modify_monitored_items(params))
         return [
@@ -206,18 +212,28 @@ class GuardedSession(InternalSession):
         found = self.subscription_service.subscriptions.get(subscription)
         return found is not None and found.session_id == self.session_id
 
-    def _cut(self, result: ua.BrowseResult, most: int) -> ua.BrowseResult:
+    def _cut_all(self, wanted: Sequence[tuple[ua.BrowseResult, int]]) -> list[ua.BrowseResult]:
+        """The first references of each result: so many of it, and so many of all."""
+        self._browse_points.begin_request()
+        room, cut = limits.MAX_REFERENCES, []
+        for result, most in wanted:
+            cut.append(self._cut(result, most, room))
+            room -= len(cut[-1].References)
+        return cut
+
+    def _cut(self, result: ua.BrowseResult, most: int, room: int) -> ua.BrowseResult:
         """The first references of a result; the others are kept under a continuation point."""
-        if len(result.References) <= most:
+        count = min(most, room)
+        if len(result.References) <= count:
             return result
-        rest = ua.BrowseResult(References=result.References[most:])
-        point = self._browse_points.keep((rest, most))
+        rest = ua.BrowseResult(References=result.References[count:])
+        point = self._browse_points.keep((rest, most)) if count else None
         if point is None:
             return ua.BrowseResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints))
         return ua.BrowseResult(
             StatusCode=result.StatusCode,
             ContinuationPoint=point,
-            References=result.References[:most],
+            References=result.References[:count],
         )
 
     def _refuse_foreign(self, subscription: int, operations: Sized | None = None) -> None:

@@ -30,8 +30,8 @@ from plant_sim.opcua.pki import Pki
 from plant_sim.opcua.sessions import Outcome, PlantInternalServer
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.transport import PlantUaServer
+from plant_sim.opcua.trend_recorder import TrendRecorder
 from plant_sim.opcua.users import RoleUsers
-from plant_sim.trend import TrendFile
 from plant_sim.unit import handshake
 from plant_sim.unit.faults import Reading
 from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
@@ -79,16 +79,16 @@ class PlantServer:
         port: int,
         pki: Pki | None = None,
         history: HistoryRecorder,
-        trend: TrendFile | None = None,
+        trend: TrendRecorder | None = None,
         standard: StandardNodes | None = None,
         number: int | None = None,
     ) -> None:
         """Take the parts together.
 
         pki: certificates; None: nothing is encrypted, and ConfigurationError is raised for a host
-        that is not loopback.  history: of this unit; the caller closes it.  standard: the nodes
-        that servers of one process share.  number: of this unit, where there are several; it is in
-        every line logged here.
+        that is not loopback.  history, trend: of this unit; the caller closes them.  standard: the
+        nodes that servers of one process share.  number: of this unit, where there are several; it
+        is in every line logged here.
         """
         self.unit = unit
         self.nodes: AddressSpace
@@ -101,6 +101,7 @@ class PlantServer:
         self._log = _log if number is None else _log.bind(unit=number)
         self._heartbeat = 0
         self._flushed_s = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._seen = unit.hand
         self._core = PlantInternalServer(users, pki, standard)
         self._core.desk = self
@@ -122,7 +123,11 @@ class PlantServer:
         return self._core.activated_sessions()
 
     async def start(self) -> None:
-        """Build the nodes and listen; raises PlantRefusedError where the port cannot be had."""
+        """Build the nodes and listen; raises PlantRefusedError where the port cannot be had.
+
+        The plant then belongs to the thread of this event loop.
+        """
+        self._loop = asyncio.get_running_loop()
         server = self._server
         host = f"[{self._host}]" if ":" in self._host else self._host
         server.set_endpoint(f"opc.tcp://{host}:{self._port}")
@@ -161,11 +166,13 @@ class PlantServer:
         await self._server.stop()
 
     def write(self, tag: Tag, value: Value, session: str) -> Refusal | None:
-        """Let a checked value take effect."""
+        """Let a checked value take effect; raises RuntimeError in another thread."""
+        self._refuse_other_threads()
         return apply_write(self.unit, tag.path, value, session, time.monotonic())
 
     def call(self, method: Method, arguments: Sequence[Value], session: str, role: Role) -> Outcome:
-        """Run a method with checked arguments."""
+        """Run a method with checked arguments; raises RuntimeError in another thread."""
+        self._refuse_other_threads()
         given: Any = arguments
         match method.path:
             case "APC/TakeLease":
@@ -189,7 +196,8 @@ class PlantServer:
         self.unit.hand = handshake.release_lease(self.unit.hand, session)
 
     async def show(self) -> None:
-        """Settle the unit and publish what changed."""
+        """Settle the unit and publish what changed; raises RuntimeError in another thread."""
+        self._refuse_other_threads()
         now_s = time.monotonic()
         utc = datetime.now(UTC)
         self.unit.settle(now_s)
@@ -197,6 +205,14 @@ class PlantServer:
         image = tag_image(self.unit, self._heartbeat, now_s, utc)
         await self.nodes.publish(image, utc, self.history)
         await self.conditions.publish(utc)
+
+    def _refuse_other_threads(self) -> None:
+        """Raise RuntimeError: asyncua would take a write of theirs and mix up what it sends."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "the plant was touched from another thread than the one that serves it; hand the "
+                "work over with asyncio.run_coroutine_threadsafe"
+            )
 
     def _take_lease(self, session: str, owner: str, ttl_s: float) -> Outcome:
         if not owner.strip():

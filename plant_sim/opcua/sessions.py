@@ -17,7 +17,6 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User
 from asyncua.crypto.uacrypto import der_from_x509, x509_from_der
-from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 
 from plant_sim.opcua import limits
@@ -33,6 +32,7 @@ from plant_sim.opcua.node_items import access_level
 from plant_sim.opcua.pki import Pki, application_uris
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import PlantUser
+from plant_sim.opcua.views import BoundedView
 from plant_sim.unit.reactor_unit import Refusal
 from plant_sim.unit.tags import Method, Role, Tag
 from plant_sim.unit.writes import Value
@@ -227,6 +227,7 @@ class PlantInternalServer(InternalServer):
         standard: the nodes that servers of one process share.
         """
         super().__init__(user_manager=user_manager)
+        self.view_service = BoundedView(self.aspace)
         self._standard = standard
         self.encrypted = pki is not None
         if pki is not None:
@@ -238,6 +239,7 @@ class PlantInternalServer(InternalServer):
         self.max_keep_alive_count = limits.MAX_KEEP_ALIVE_COUNT
         self.max_subscriptions = limits.MAX_SUBSCRIPTIONS
         self.max_monitored_item_queue_size = limits.MAX_QUEUE
+        self.max_unacked_messages_per_subscription = limits.MAX_UNACKNOWLEDGED
         self.max_connections = limits.MAX_CONNECTIONS
         self.max_pending_activation_seconds = limits.LOGIN_LIMIT_S
         self.counts = Counts()
@@ -289,17 +291,19 @@ class PlantInternalServer(InternalServer):
         of_user: int = sum(s.is_activated() and s.user.name == name for s in sessions)
         return of_user >= limits.MAX_SESSIONS_PER_USER
 
-    async def close_waiting(self, now_s: float, connections: Sequence[OPCUAProtocol]) -> None:
-        """Close sessions that were never logged in, and the oldest of too many such connections.
+    async def close_waiting(self, now_s: float, connections: Sequence[Any]) -> None:
+        """Close sessions that were never logged in, and connections without one for too long.
 
-        now_s: monotonic time.  connections: all that are open, in the order they came.
+        Of too many such connections the oldest are closed at once.  now_s: monotonic time.
+        connections: all that are open, in the order they came.
         """
         for session in list(self._external_sessions.values()):
             if not session.is_activated() and now_s - session.made_s > limits.LOGIN_LIMIT_S:
                 await session.close_session()
-        waiting = [connection for connection in connections if not _logged_in(connection)]
-        for connection in waiting[: -limits.MAX_WAITING_CONNECTIONS]:
-            if connection.transport is not None:
+        waiting = [connection for connection in connections if _waits(connection, now_s)]
+        for place, connection in enumerate(reversed(waiting)):
+            late = now_s - connection.waiting_since_s > limits.LOGIN_LIMIT_S
+            if (late or place >= limits.MAX_WAITING_CONNECTIONS) and connection.transport:
                 connection.transport.abort()
 
     async def close_sessions(self) -> None:
@@ -308,9 +312,15 @@ class PlantInternalServer(InternalServer):
             await session.close_session()
 
 
-def _logged_in(connection: OPCUAProtocol) -> bool:
+def _waits(connection: Any, now_s: float) -> bool:
+    """Whether nobody is logged in on a connection; it keeps since when."""
     session = connection.processor.session if connection.processor else None
-    return session is not None and session.is_activated()
+    if session is not None and session.is_activated():
+        connection.waiting_since_s = None
+        return False
+    if connection.waiting_since_s is None:
+        connection.waiting_since_s = now_s
+    return True
 
 
 def _status(refusal: Refusal) -> ua.StatusCode:

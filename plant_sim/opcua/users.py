@@ -132,7 +132,8 @@ def _create(path: Path) -> None:
     """Write the file whole or not at all; `mkstemp` makes it mode 0600 from the start."""
     lines = ["# Users of the soft plant; made by trimtab-plant. Keep this file to yourself (0600)."]
     for role in Role:
-        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        # Hexadecimal: a leading '-' would be an option to the tools that take it as an argument.
+        password = secrets.token_hex(PASSWORD_BYTES)
         lines += [f"\n[users.{role}]", f'role = "{role}"', f'password = "{password}"']
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -4,12 +4,16 @@ from plant_sim.plant import LoopMode
 from plant_sim.unit import handshake, remote_loop
 from plant_sim.unit.handshake import ApcMode, ShedOption
 from plant_sim.unit.reactor_unit import ReactorUnit, Refusal
-from plant_sim.unit.tags import CVS, GRADE_SETPOINTS, MVS, Grade
+from plant_sim.unit.tag_table import TAGS
+from plant_sim.unit.tags import CVS, GRADE_SETPOINTS, MVS, Grade, Role
 
 Value = float | int | bool | str
 
-LEASED = frozenset({"APC/HeartbeatIn", "APC/Request", *(f"R101/MV/{name}/Target" for name in MVS)})
-"""Tags that only the session with the lease may write, while there is a lease."""
+LEASED = frozenset(tag.path for tag in TAGS if tag.writer is Role.APC)
+"""What a controller writes: only the session with the lease may, while there is a lease.
+
+The diagnostics too: an operator reads them as those of the controller that drives the plant.
+"""
 
 
 def apply_write(  # noqa: PLR0911  (one line a kind of tag)

@@ -26,13 +26,22 @@ MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", Path(__file__).parent / "n
 TAGS = default_config_dir() / "examples" / "foreign_tags.toml"
 URI = "urn:othermake:RK1:leitsystem"
 START_S = 40.0
+AHEAD_S = 300
+LIMIT = 5
+BULK = 60
+HABITS = (
+    *("--limit", str(LIMIT), "--publishing", "2000", "--bulk", str(BULK)),
+    *("--ahead", str(AHEAD_S), "--strict"),
+)
+"""A clock ahead by so much, few operations in a request, slow subscriptions, no times in writes."""
+IN_CLEAR = 'policy = "None"\ninsecure = true'
 CONTROLLER = """
 [server]
 url = {url}
 reconnect_max_s = 0.1
+{account}
 [security]
-policy = "None"
-insecure = true
+{security}
 [scan]
 period_s = {period}
 deadline_fraction = 0.9
@@ -109,10 +118,14 @@ class Process:
 
 
 class ForeignPlant:
-    """One `node plant.js`; may be killed and started again on its port."""
+    """One `node plant.js`; may be killed and started again on its port.
 
-    def __init__(self, folder: Path, *, speed: float) -> None:
+    options: of plant.js, its habits.
+    """
+
+    def __init__(self, folder: Path, *, speed: float, options: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.options = options
         self.speed = speed
         self.port = free_port()
         self.url = f"opc.tcp://127.0.0.1:{self.port}"
@@ -124,6 +137,7 @@ class ForeignPlant:
         argv = ["node", str(SOURCES / "plant.js"), "--port", str(self.port)]
         argv += ["--speed", str(self.speed), "--log", str(self.log)]
         argv += ["--pki", str(self.folder / "pki"), "--selector", selector, "--extra", str(extra)]
+        argv += self.options
         self.process = Process(argv, self.folder / "plant.out", self.folder, NODE_PATH=str(MODULES))
         self.process.says("foreign plant ready")
 
@@ -144,10 +158,20 @@ class ForeignPlant:
             for write in entry["writes"]
         ]
 
+    def client(self) -> Client:
+        return Client(self.url)
+
     @contextlib.asynccontextmanager
     async def operator(self):
-        async with Client(self.url) as client:
+        async with self.client() as client:
             yield Operator(client, await client.get_namespace_index(URI))
+
+
+_KINDS = {
+    bool: ua.VariantType.Boolean,
+    str: ua.VariantType.String,
+    float: ua.VariantType.Double,
+}
 
 
 class Operator:
@@ -164,7 +188,7 @@ class Operator:
         return await self._node(name).read_value()
 
     async def put(self, name: str, value: float | str) -> None:
-        kind = ua.VariantType.String if isinstance(value, str) else ua.VariantType.Double
+        kind = _KINDS[type(value)]
         await self._node(name).write_value(ua.DataValue(ua.Variant(value, kind)))
 
     async def select(self, position: str) -> None:
@@ -178,9 +202,20 @@ class Operator:
 
 
 class Controller:
-    """One `trimtab run`, configured by the example's tags.toml alone."""
+    """One `trimtab run`, configured by the example's tags.toml alone.
 
-    def __init__(self, folder: Path, plant: ForeignPlant, tags: Path = TAGS) -> None:
+    account, security: lines of [server] and [security].
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plant: ForeignPlant,
+        tags: Path = TAGS,
+        *,
+        account: str = "",
+        security: str = IN_CLEAR,
+    ) -> None:
         self.period_s = 300.0 / plant.speed
         self.config = folder / "controller.toml"
         self.journal = folder / "journal.db"
@@ -188,6 +223,8 @@ class Controller:
         self.process = None
         text = CONTROLLER.format(
             url=json.dumps(plant.url),
+            account=account,
+            security=security,
             period=self.period_s,
             tags=json.dumps(str(tags)),
             journal=json.dumps(str(self.journal)),
@@ -246,7 +283,17 @@ def node_opcua() -> None:
 @pytest.fixture(scope="session")
 def fast_plant(node_opcua, tmp_path_factory):  # noqa: ARG001
     """A plant at 1500 times real time: a scan every 0.2 s."""
-    plant = ForeignPlant(tmp_path_factory.mktemp("foreign"), speed=1500.0)
+    folder = tmp_path_factory.mktemp("foreign")
+    plant = ForeignPlant(folder, speed=1500.0, options=("--bulk", "3000"))
+    plant.start()
+    yield plant
+    plant.end()
+
+
+@pytest.fixture(scope="session")
+def habits_plant(node_opcua, tmp_path_factory):  # noqa: ARG001
+    """A plant with habits that a controller must live with: a scan every 0.5 s."""
+    plant = ForeignPlant(tmp_path_factory.mktemp("habits"), speed=600.0, options=HABITS)
     plant.start()
     yield plant
     plant.end()
@@ -261,23 +308,34 @@ def slow_plant(node_opcua, tmp_path):  # noqa: ARG001
     plant.end()
 
 
+def changed(folder: Path, replacements: tuple[tuple[str, str], ...]) -> Path:
+    """The example's tags.toml with some of its text replaced."""
+    text = TAGS.read_text(encoding="utf-8")
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    tags = folder / "tags.toml"
+    tags.write_text(text, encoding="utf-8")
+    return tags
+
+
+def checked(controller: Controller) -> tuple[int, str]:
+    """Exit code and answer of `trimtab check` with the controller's settings."""
+    argv = ["check", "--config", str(controller.config)]
+    found = CliRunner().invoke(main, argv, env={"COLUMNS": "300"})
+    assert "Traceback" not in found.output
+    return found.exit_code, found.output
+
+
 @pytest.fixture
 def check(fast_plant, tmp_path):
     """Runs `trimtab check` with the example's tags, some of the text replaced."""
-    tags = tmp_path / "tags.toml"
-    controller = Controller(tmp_path, fast_plant, tags)
 
     def run(*replacements: tuple[str, str]) -> tuple[int, str]:
-        text = TAGS.read_text(encoding="utf-8")
-        for old, new in replacements:
-            assert old in text, old
-            text = text.replace(old, new)
-        tags.write_text(text, encoding="utf-8")
-        argv = ["check", "--config", str(controller.config)]
-        found = CliRunner().invoke(main, argv, env={"COLUMNS": "300"})
-        assert "Traceback" not in found.output
-        assert str(tags) in found.output
-        return found.exit_code, found.output
+        tags = changed(tmp_path, replacements)
+        code, text = checked(Controller(tmp_path, fast_plant, tags))
+        assert str(tags) in text
+        return code, text
 
     return run
 
@@ -287,8 +345,8 @@ def make_controller(tmp_path):
     """Controllers, started; ended with the test, with a capture of what was said on the line."""
     made = []
 
-    def make(plant: ForeignPlant) -> Controller:
-        controller = Controller(tmp_path, plant)
+    def make(plant: ForeignPlant, *replacements: tuple[str, str]) -> Controller:
+        controller = Controller(tmp_path, plant, changed(tmp_path, replacements))
         made.append((plant, controller))
         controller.start()
         return controller

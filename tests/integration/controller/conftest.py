@@ -16,7 +16,8 @@ from asyncua import Server, ua
 from controller.configuration.binding import bind
 from controller.configuration.tags import parse_tags
 from controller.metrics import Labelling, Metrics
-from controller.opcua.connection import Endpoint, Wanted
+from controller.opcua.connection import Wanted
+from controller.opcua.endpoint import Endpoint
 from controller.opcua.link import Link, LinkOptions
 from controller.opcua.outbound import Ownership
 

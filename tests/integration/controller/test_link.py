@@ -21,8 +21,8 @@ from controller.core.types import (
     Tick,
     Written,
 )
-from controller.opcua.connection import WRONG_TYPES
 from controller.opcua.link import LASTING_S
+from controller.opcua.nodes import WRONG_TYPES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

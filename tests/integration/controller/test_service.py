@@ -70,10 +70,12 @@ class Rig:
         text = CONFIG.format(url=json.dumps(plant.url), journal=json.dumps(str(self.journal)))
         self.config.write_text(text, encoding="utf-8")
         self.task: asyncio.Task[int] | None = None
+        self.service: Service | None = None
 
     def start(self, **overrides) -> asyncio.Task[int]:
         prepared = prepare(load_settings(self.config, overrides))
-        self.task = asyncio.create_task(Service(prepared, self.config).run())
+        self.service = Service(prepared, self.config)
+        self.task = asyncio.create_task(self.service.run())
         return self.task
 
     async def beating(self) -> bool:
@@ -119,6 +121,35 @@ async def test_auto_on_a_foreign_plant_starts_from_actual_in_its_units(rig, plan
     assert await plant.get("FIC_12.RSP") == pytest.approx(last[0] / 2.5 * 100.0)
     assert await plant.get("TIC_77.RSP") == pytest.approx(last[1] - 273.15, abs=1e-4)
     assert [event["kind"] for event in events][-1] == "stop"
+
+
+async def test_auto_is_not_resumed_on_a_line_that_is_back_at_once(rig, plant):
+    """This DCS says nothing of it: it has no Active, and its selector stands at Auto."""
+    await rig.into_auto()
+    line = rig.service._link
+    first = line._sessions
+    line._lose("a line that is back at once")
+
+    async def back() -> bool:
+        return line.connected and line._sessions > first
+
+    await until(back)
+    scans = rig.service._scans
+
+    async def scanned() -> bool:
+        return rig.service._scans > scans + 5
+
+    await until(scanned)
+    assert await plant.get("APC.REQUEST") is False
+    await plant.put("APC.MODE", 1)
+    await asyncio.sleep(0.5)
+    await plant.put("APC.MODE", 2)
+    await until(rig.following)
+    assert await rig.stop() == 0
+    rows, _ = rig.read()
+    after = [row for row in rows if scans < row["scan_id"] <= scans + 5]
+    assert {row["mode_after"] for row in after} == {"SHED"}
+    assert not any(row["written"] for row in after)
 
 
 async def test_a_bug_in_a_scan_sheds_records_and_exits_with_a_fault(rig, plant, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from controller.commissioning.walk import Limits, walk
 from controller.journal.reader import Reader
-from controller.opcua.connection import Endpoint
+from controller.opcua.endpoint import Endpoint
 from controller.opcua.survey import survey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -231,6 +231,73 @@ async def test_a_session_cannot_be_carried_off(secure_plant, identity, make_iden
         thief._policy_ids = (await thief.get_endpoints())[0].UserIdentityTokens
         with pytest.raises(ua.uaerrors.BadSecurityChecksFailed):
             await thief.activate_session("apc", secure_plant.passwords["apc"])
+        assert await blind_write(thief) == "BadSessionNotActivated"
+        assert await victim.read(FEED) >= 0.0
+
+
+class Sink:
+    seen = 0
+
+    def datachange_notification(self, node, value, data):  # noqa: ARG002
+        self.seen += 1
+
+
+@contextlib.asynccontextmanager
+async def stolen_token(client, victim):
+    """A channel of a client that knows the victim's token, and not the password."""
+    async with channel(client):
+        token = victim.client.uaclient.session.authentication_token
+        client.uaclient.session.restore_authentication_token(token)
+        client._server_nonce = victim.client._server_nonce
+        client._policy_ids = (await client.get_endpoints())[0].UserIdentityTokens
+        with pytest.raises(ua.UaStatusCodeError):
+            await client.activate_session("apc", "not-the-password")
+        yield client
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("trusted", [True, False], ids=["the victim's key", "another's key"])
+async def test_who_is_refused_a_session_has_nothing_of_it(
+    secure_plant, identity, make_identity, trusted
+):
+    """It is not logged in as the victim, hears no notification, and takes no lease away."""
+    other = identity if trusted else make_identity("urn:test:other")
+    secure_plant.trust(other)
+    async with secure_plant.peer("apc", identity) as victim:
+        sink = Sink()
+        subscription = await victim.client.create_subscription(50, sink)
+        await subscription.subscribe_data_change(
+            victim.client.get_node(victim.ids["APC/HeartbeatOut"])
+        )
+        assert await victim.do("APC/TakeLease", "victim", 30.0) == [True]
+        async with stolen_token(other.client(secure_plant), victim) as thief:
+            assert await blind_write(thief) == "BadSessionNotActivated"
+            heard = sink.seen
+            await victim.until("APC/HeartbeatOut", lambda _: sink.seen > heard + 3)
+            await thief.uaclient.close_session(delete_subscriptions=True)
+        heard = sink.seen
+        await victim.until("APC/HeartbeatOut", lambda _: sink.seen > heard + 3)
+        assert await victim.read("APC/LeaseOwner") == "victim"
+        await victim.do("APC/ReleaseLease")
+
+
+@pytest.mark.usefixtures("untouched")
+async def test_a_session_closes_itself_and_no_other(secure_plant, identity):
+    """A CloseSession, or another activation, in the name of another session is refused."""
+    async with (
+        secure_plant.peer("apc", identity) as victim,
+        secure_plant.peer("apc", identity) as other,
+    ):
+        session = other.client.uaclient.session
+        own, token = session.authentication_token, victim.client.uaclient.session
+        session.restore_authentication_token(token.authentication_token)
+        with pytest.raises(ua.uaerrors.BadSessionIdInvalid):
+            await other.client.activate_session("apc", secure_plant.passwords["apc"])
+        with pytest.raises(ua.uaerrors.BadSessionIdInvalid):
+            await other.read(FEED)
+        session.restore_authentication_token(own)
+        assert await victim.read(FEED) >= 0.0
+        assert await other.read(FEED) >= 0.0
 
 
 @pytest.mark.usefixtures("untouched")
@@ -259,6 +326,7 @@ async def test_no_role_writes_or_calls_what_is_anothers(secure_plant, identity, 
 
 
 async def test_no_session_without_the_lease_drives(secure_plant, identity):
+    """The tags one by one: test_attack_matrix.py."""
     async with secure_plant.peer("apc", identity) as holder:
         assert await holder.do("APC/TakeLease", "holder", 30.0) == [True]
         before = await holder.read(FEED, "APC/HeartbeatIn", "APC/Request", "APC/LeaseOwner")

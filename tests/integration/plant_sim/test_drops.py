@@ -9,6 +9,9 @@ from benchmarks.watcher import MOVING
 from plant_sim.opcua import limits
 
 AWAY_S = 30.0
+SUBSCRIPTIONS = (
+    ua.ObjectIds.Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount
+)
 
 
 class Sink:
@@ -43,6 +46,35 @@ async def subscriptions_to_be_had(plant):
                     await peer.client.create_subscription(1000, Sink())
                     made += 1
     return made
+
+
+async def test_a_subscription_that_is_left_behind_ends_whatever_lifetime_was_asked_for(start_plant):
+    plant = start_plant()
+    async with plant.peer("observer") as peer:
+        session = peer.client.uaclient.session
+        made = await session.create_subscription(
+            ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=10.0,
+                RequestedLifetimeCount=1_000_000,
+                RequestedMaxKeepAliveCount=10,
+                PublishingEnabled=True,
+            ),
+            callback=lambda result: None,  # noqa: ARG005
+        )
+        assert made.RevisedLifetimeCount == limits.MAX_LIFETIME_COUNT
+        await subscriptions(peer, 1)
+        await peer.client.uaclient.close_session(delete_subscriptions=False)
+        peer.client.disconnect_socket()
+    async with plant.peer("engineer") as peer:
+        await subscriptions(peer, 0)
+
+
+async def subscriptions(peer, wanted):
+    """Wait until the server counts so many."""
+    count = peer.client.get_node(ua.NodeId(SUBSCRIPTIONS))
+    async with asyncio.timeout(20.0):
+        while await count.read_value() != wanted:  # noqa: ASYNC110  (it counts once a second)
+            await asyncio.sleep(0.1)
 
 
 async def test_twenty_vanished_clients_leave_no_subscription(start_plant):

@@ -191,6 +191,55 @@ def test_a_source_time_behind_the_servers_clock_is_stale():
     assert plant.scan(0.0, **late).usable
 
 
+MINUTES = timedelta(minutes=5)
+
+
+def stamped(plant, server_offset=timedelta(0), **offsets):
+    """A snapshot of a server with a clock of its own, and sources that are off that clock."""
+    now = EPOCH + timedelta(seconds=plant.clock()) + server_offset
+    entries = plant.link.freeze(None).measurements
+    shifted = {
+        key: replace(entry, source_time=now + offsets.get(key.split(".")[0], timedelta(0)))
+        for key, entry in entries.items()
+    }
+    return {"measurements": shifted, "server_time": now}
+
+
+@pytest.mark.parametrize("offset", [MINUTES, -MINUTES])
+def test_a_server_whose_clock_is_minutes_off_ours_is_no_doubt(offset):
+    plant = Plant(watched(stale_after_s=2.0))
+    for _ in range(3):
+        plant.clock.advance(300.0)
+        assert plant.scan(0.0, **stamped(plant, offset)).usable
+
+
+def test_a_source_ahead_of_the_server_makes_no_other_source_old():
+    plant = Plant(watched(stale_after_s=2.0))
+    for _ in range(3):
+        plant.clock.advance(300.0)
+        assert plant.scan(0.0, **stamped(plant, dv=MINUTES)).usable
+
+
+def test_a_source_ahead_of_the_server_that_stands_still_is_stale():
+    plant = Plant(watched(stale_after_s=2.0))
+    frozen = stamped(plant, cv=MINUTES)["measurements"][PV]
+    for elapsed, usable in ((0.0, True), (1.5, True), (1.0, False)):
+        plant.clock.advance(elapsed)
+        snapshot = stamped(plant, cv=MINUTES)
+        held = replace(frozen, received_s=plant.clock())
+        snapshot["measurements"] |= {PV: held}
+        assert plant.look(0.0, **snapshot).usable is usable
+
+
+def test_sources_that_are_all_ahead_are_held_against_each_other():
+    plant = Plant(watched(stale_after_s=2.0))
+    plant.clock.advance(300.0)
+    every = dict.fromkeys(("cv", "mv", "dv", "handshake", "clock"), MINUTES)
+    assert plant.scan(0.0, **stamped(plant, **every)).usable
+    every["cv"] = timedelta(minutes=4)
+    assert kinds(plant.scan(0.0, **stamped(plant, **every))) == {PV: FaultKind.STALE}
+
+
 def test_a_server_whose_source_times_all_stand_still_is_stale():
     plant = Plant(watched(stale_after_s=2.0))
     assert plant.scan().usable

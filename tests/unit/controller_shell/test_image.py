@@ -7,8 +7,8 @@ import pytest
 from asyncua import ua
 
 from controller.core.types import Quality
-from controller.opcua.connection import encode, wrapped
-from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage, measurement
+from controller.opcua.encoding import encode, wrapped
+from controller.opcua.image import HEARTBEAT, PLANT_TIME, SERVER_TIME, ProcessImage, measurement
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -86,6 +86,25 @@ def test_a_late_notification_loses_against_a_later_poll_and_a_poll_always_wins()
     assert image.value("t") == 3.0
     image.polled("t", value(4.0, at=NOW), 4.0)
     assert image.value("t") == 4.0
+
+
+@pytest.mark.parametrize(("received", "kept"), [(2.5, 2.0), (3.5, 1.0)])
+def test_without_source_times_a_poll_stands_while_a_notification_may_be_older(received, kept):
+    image = ProcessImage()
+    image.polled("t", value(2.0, at=None), 1.0)
+    image.notified("t", value(1.0, at=None), received, lag_s=2.0)
+    assert image.value("t") == kept
+
+
+def test_the_servers_own_clock_is_carried_on_and_is_no_tag():
+    image = ProcessImage()
+    assert image.server_time(1.0) is None
+    image.polled(SERVER_TIME, value(NOW, ua.VariantType.DateTime), 10.0)
+    assert image.server_time(12.0) == NOW + timedelta(seconds=2)
+    assert image.measurements() == {}
+    bad = value(None, ua.VariantType.Null, status=ua.StatusCodes.BadNodeIdUnknown)
+    image.polled(SERVER_TIME, bad, 20.0)
+    assert image.server_time(20.0) is None
 
 
 def test_the_heartbeats_age_counts_from_its_last_change():

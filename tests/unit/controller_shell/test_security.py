@@ -15,7 +15,7 @@ from controller.configuration.settings import load_settings
 from controller.errors import ConfigError
 from controller.metrics import Labelling, Metrics
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import Endpoint
+from controller.opcua.endpoint import Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import ServerRefusedError, load_security
 from controller.refusals import CERTIFICATE_REFUSED

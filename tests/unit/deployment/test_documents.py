@@ -24,6 +24,15 @@ def test_every_relative_link_leads_somewhere(document: Path):
                 assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
 
 
+def test_every_test_that_the_page_on_asyncua_names_is_there():
+    text = (ROOT / "docs" / "asyncua.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 12
+    for path, name in named:
+        file = ROOT / (path if path.startswith("tests/") else f"tests/integration/{path}")
+        assert re.search(rf"^(async )?def {name}\(", file.read_text(), re.MULTILINE), (path, name)
+
+
 def test_every_command_of_the_readme_is_one():
     """`trimtab X` in a code line of the README is answered by --help."""
     lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line[:4] == "    "]

@@ -61,6 +61,8 @@ def test_a_missing_file_is_made_with_one_random_user_a_role(tmp_path):
     content = tomllib.loads(path.read_text())["users"]
     assert {name: entry["role"] for name, entry in content.items()} == {r: r for r in Role}
     assert len({entry["password"] for entry in content.values()}) == 4
+    # a '-' in front would be an option to `uawrite --password "$(cat ...)"`
+    assert all(entry["password"].isalnum() for entry in content.values())
     assert users.get_user(None, "apc", content["apc"]["password"]).plant_role is Role.APC
     other = tmp_path / "other.toml"
     load_users(other)

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server import binary_server_asyncio
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.server.user_managers import UserManager
@@ -17,7 +21,7 @@ from typer.testing import CliRunner
 from controller.cli import main
 from controller.configuration.security import SecuritySettings
 from controller.opcua.certificates import thumbprint
-from controller.opcua.connection import FAULTS, Endpoint
+from controller.opcua.endpoint import FAULTS, Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError, load_security
 
@@ -191,13 +195,32 @@ class Forger(UaProcessor):
         super().send_response(requesthandle, seqhdr, response, *more)
 
 
+class Silent(UaProcessor):
+    """A server that opens no channel in clear, not even to be asked for its certificate."""
+
+    def open_secure_channel(self, algohdr, seqhdr, body):
+        if algohdr.SecurityPolicyURI == SecurityPolicyNone.URI:
+            raise ServiceError(ua.StatusCodes.BadSecurityPolicyRejected)
+        super().open_secure_channel(algohdr, seqhdr, body)
+
+
 @contextlib.asynccontextmanager
-async def impostor(folder, application):
-    """An encrypting server with the key and certificate of this folder."""
+async def impostor(folder, application, *, port=0, twist=None):
+    """An encrypting server with the key and certificate of this folder.
+
+    twist: changes each endpoint that it tells of.
+    """
     users = Listening()
     server = Server(user_manager=users)
     await server.init()
-    server.set_endpoint("opc.tcp://127.0.0.1:0")
+    if twist is not None:
+        told = server.iserver.get_endpoints
+
+        async def twisted(*arguments, **keywords):
+            return [twist(one) for one in await told(*arguments, **keywords)]
+
+        server.iserver.get_endpoints = twisted
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
     server.set_security_policy([ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt])
     await server.set_application_uri(application)
     await server.load_certificate(folder.certificate)
@@ -234,6 +257,27 @@ async def test_an_impostor_hears_no_password(ours, tmp_path, trusted, applicatio
             assert users.heard == []
 
 
+async def test_a_server_that_is_silent_in_clear_is_reached_by_its_certificate(
+    ours, tmp_path, monkeypatch
+):
+    """asyncua asks for the certificate in clear, unless it is given."""
+    theirs = Folder(tmp_path / "theirs")
+    theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+    ours.trust(theirs.own())
+    monkeypatch.setattr(binary_server_asyncio, "UaProcessor", Silent)
+    async with impostor(theirs, "urn:test:server") as (url, users):
+        asking = replace(endpoint(url, ours), connect_timeout_s=1.0)
+        client = asking.client()
+        with pytest.raises(FAULTS):
+            await asking.connect(client)
+        client.disconnect_socket()
+        assert users.heard == []
+        secured = endpoint(url, ours, server_certificate=str(theirs.certificate))
+        with pytest.raises(ua.UaStatusCodeError):  # it hears everybody and admits nobody
+            await secured.connect(secured.client())
+        assert users.heard == [("apc", SECRET)]
+
+
 async def test_a_server_that_signs_wrongly_is_a_fault_of_the_line(ours, tmp_path, monkeypatch):
     theirs = Folder(tmp_path / "theirs")
     theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
@@ -263,3 +307,104 @@ async def test_a_server_with_somebody_elses_certificate_hears_no_password(ours, 
                 await secured.connect(client)
         client.disconnect_socket()
         assert users.heard == []
+
+
+@contextlib.asynccontextmanager
+async def visited():
+    """An address that counts who connects."""
+    count = []
+
+    async def serve(_reader, writer):
+        count.append(1)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"opc.tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", count
+    finally:
+        server.close()
+
+
+async def test_an_endpoint_that_lies_elsewhere_is_not_gone_to(ours, tmp_path):
+    """The url of the configuration counts; what a server tells of others does not."""
+    theirs = Folder(tmp_path / "theirs")
+    theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+    ours.trust(theirs.own())
+    async with visited() as (elsewhere, count):
+
+        def redirect(told):
+            told.EndpointUrl = elsewhere
+            told.Server.DiscoveryUrls = [elsewhere]
+            return told
+
+        async with impostor(theirs, "urn:test:server", twist=redirect) as (url, users):
+            secured = endpoint(url, ours)
+            with pytest.raises(ua.UaStatusCodeError):
+                await secured.connect(secured.client())
+            assert users.heard == [("apc", SECRET)]
+        assert count == []
+
+
+def unsigned(told):
+    told.SecurityMode = ua.MessageSecurityMode.Sign
+    return told
+
+
+def in_clear(told):
+    told.SecurityMode = ua.MessageSecurityMode.None_
+    told.SecurityPolicyUri = "http://opcfoundation.org/UA/SecurityPolicy#None"
+    return told
+
+
+def older(told):
+    told.SecurityPolicyUri = "http://opcfoundation.org/UA/SecurityPolicy#Basic128Rsa15"
+    return told
+
+
+@pytest.mark.parametrize("twist", [unsigned, in_clear, older])
+@pytest.mark.parametrize("pinned", [False, True], ids=["asked first", "certificate at hand"])
+async def test_a_server_that_offers_less_hears_no_password(ours, tmp_path, twist, pinned):
+    """Neither before the channel nor, where nothing is asked in clear, after it."""
+    theirs = Folder(tmp_path / "theirs")
+    theirs.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+    ours.trust(theirs.own())
+    changes = {"server_certificate": str(theirs.certificate)} if pinned else {}
+    async with impostor(theirs, "urn:test:server", twist=twist) as (url, users):
+        secured = endpoint(url, ours, **changes)
+        client = secured.client()
+        with pytest.raises((ServerRefusedError, ua.UaError)) as caught:
+            await secured.connect(client)
+        client.disconnect_socket()
+        if not pinned:
+            assert caught.value.status == NOT_OFFERED
+        assert users.heard == []
+
+
+@pytest.mark.parametrize("pinned", ["sha256", "file"])
+async def test_a_certificate_that_changes_between_two_connects(ours, tmp_path, free_port, pinned):
+    """A pin holds at every connect: another certificate, trusted or not, hears no password."""
+    first, second = Folder(tmp_path / "first"), Folder(tmp_path / "second")
+    for folder in (first, second):
+        folder.init(wish(uri="urn:test:server", given=(), days=5), 2048)
+        ours.trust(folder.own())
+    pin = thumbprint(first.own()) if pinned == "sha256" else str(first.certificate)
+    secured = endpoint(f"opc.tcp://127.0.0.1:{free_port}", ours, server_certificate=pin)
+    async with impostor(first, "urn:test:server", port=free_port) as (_, users):
+        with pytest.raises(ua.UaStatusCodeError):
+            await secured.connect(secured.client())
+        assert users.heard == [("apc", SECRET)]
+    async with impostor(second, "urn:test:server", port=free_port) as (_, users):
+        client = secured.client()
+        client.uaclient._timeout = 1.0
+        with pytest.raises((ServerRefusedError, *FAULTS)):
+            async with asyncio.timeout(3.0):
+                await secured.connect(client)
+        client.disconnect_socket()
+        assert users.heard == []
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

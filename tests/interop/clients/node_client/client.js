@@ -11,7 +11,7 @@ const CLOSING_MS = 3000;
 
 const held = { client: null, session: null, subscription: null, seen: {}, events: [] };
 
-async function connect({ url, user, password, policy = "None", uri, own, pki, server }) {
+async function connect({ url, user, password, policy = "None", uri, own, pki, server, retries = 0 }) {
   const secured = policy !== "None";
   const options = {
     applicationName: "trimtab interop",
@@ -21,7 +21,7 @@ async function connect({ url, user, password, policy = "None", uri, own, pki, se
     securityMode: opcua.MessageSecurityMode[secured ? "SignAndEncrypt" : "None"],
     securityPolicy: opcua.SecurityPolicy[policy],
     requestedSessionTimeout: 20000,
-    connectionStrategy: { initialDelay: 100, maxDelay: 500, maxRetry: 0 },
+    connectionStrategy: { initialDelay: 100, maxDelay: 500, maxRetry: retries },
   };
   if (secured) {
     const trust = new OPCUACertificateManager({ rootFolder: pki });

@@ -52,8 +52,12 @@ class NodeClient:
             raise RefusedError(answer["error"])
         return answer["ok"]
 
-    async def login(self, plant, user, *, line="None", identity=None, url=None, password=None):
+    async def login(
+        self, plant, user, *, line="None", identity=None, url=None, password=None, retries=0
+    ):
+        """retries: of a connection that fails or is lost; -1: for ever."""
         given = {"url": url or plant.url, "user": user, "policy": line, "uri": URI}
+        given["retries"] = retries
         given["password"] = plant.password(user) if password is None else password
         if identity is not None:
             own = identity.folder

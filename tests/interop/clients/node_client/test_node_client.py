@@ -163,6 +163,32 @@ async def test_a_restarted_plant_serves_a_new_session(start_node, plant_class, t
         await plant.stop()
 
 
+async def test_a_restarted_plant_is_found_again_by_the_client_itself(
+    start_node, plant_class, tmp_path, nodes
+):
+    """It asks for what it may have missed: answered Good and empty, it would ask for ever."""
+    plant = plant_class(tmp_path)
+    await plant.start()
+    client = await start_node()
+    try:
+        await client.login(plant, "observer", retries=-1)
+        await client.do("subscribe", nodes=[nodes[HEARTBEAT]])
+        await client.until(nodes[HEARTBEAT], lambda data: data["value"] > 20)
+        plant.process.kill()
+        await asyncio.sleep(1.0)
+        await plant.start()
+        started = dt.datetime.now(dt.UTC)
+
+        def of_the_new_plant(data):
+            return data["source"] and dt.datetime.fromisoformat(data["source"]) > started
+
+        seen = await client.until(nodes[HEARTBEAT], of_the_new_plant, limit_s=30.0)
+        beat = seen[-1]["value"]
+        await client.until(nodes[HEARTBEAT], lambda data: data["value"] > beat + 20)
+    finally:
+        await plant.stop()
+
+
 async def test_history_is_read(operator, nodes):
     client, _ = operator
     (level,) = await client.read(nodes[TEMPERATURE], attribute="AccessLevel")

@@ -1,0 +1,148 @@
+"""The subscription that feeds the process image, as far as the server grants one.
+
+It spares a controller nothing: every value is polled at each tick as well.  It brings a change
+earlier, and its silence shows a dead line.  So a server may grant a slower one than was asked for,
+fewer items, or none at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from asyncua import ua
+
+from controller.opcua.operation_limits import chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncua import Client
+
+    from controller.opcua.image import ProcessImage
+
+KEEPALIVE_S = 2.0
+"""A subscription that has nothing to send says so after this time, unless the server revises it."""
+
+SILENT_S = 10.0
+SILENT_KEEPALIVES = 3.0
+"""A subscription is dead after the longer of SILENT_S and this many keep-alive times."""
+
+NOT_GRANTED = frozenset(
+    {
+        ua.StatusCodes.BadServiceUnsupported,
+        ua.StatusCodes.BadTooManySubscriptions,
+        ua.StatusCodes.BadUserAccessDenied,
+    }
+)
+"""Answers of a server that reads and writes, but keeps no subscription for us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """What the server made of the request.  refused: why there is no subscription, "" if there is.
+
+    publishing_s, sampling_s: revised, the sampling of its slowest item.  missing: number of items
+    that it does not sample.
+    """
+
+    refused: str = ""
+    publishing_s: float = 0.0
+    sampling_s: float = 0.0
+    missing: int = 0
+
+    @property
+    def lag_s(self) -> float:
+        """How old a notified value may be [s]."""
+        return self.publishing_s + self.sampling_s
+
+
+class Subscription:
+    """One subscription for a whole image; a notification needs no task of its own."""
+
+    def __init__(self, keys: Sequence[str], image: ProcessImage) -> None:
+        """keys: of the image, in the order of the nodes given to `open`."""
+        self._keys = keys
+        self._image = image
+        self._published_s = monotonic()
+        self._silent_s = math.inf
+        self.granted = Granted()
+
+    @property
+    def silent(self) -> bool:
+        """True when it has sent nothing, not even a keep-alive, for too long."""
+        return monotonic() - self._published_s > self._silent_s
+
+    async def open(
+        self,
+        client: Client,
+        nodes: Sequence[ua.NodeId],
+        *,
+        publishing_s: float,
+        items_per_call: int,
+    ) -> None:
+        """Ask for every node.  Raises what asyncua raises when a request as a whole fails."""
+        session = client.uaclient.session
+        period_ms = publishing_s * 1000.0
+        keepalives = max(1, round(KEEPALIVE_S / publishing_s))
+        try:
+            created = await session.create_subscription(
+                ua.CreateSubscriptionParameters(
+                    RequestedPublishingInterval=period_ms,
+                    RequestedLifetimeCount=10 * keepalives,
+                    RequestedMaxKeepAliveCount=keepalives,
+                    MaxNotificationsPerPublish=0,
+                    PublishingEnabled=True,
+                ),
+                callback=self._published,
+            )
+        except ua.UaStatusCodeError as error:
+            if error.code not in NOT_GRANTED:
+                raise
+            self.granted = Granted(refused=ua.status_codes.get_name_and_doc(error.code)[0])
+            return
+        revised_s = created.RevisedPublishingInterval / 1000.0
+        keepalive_s = revised_s * created.RevisedMaxKeepAliveCount
+        self._published_s = monotonic()
+        self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * keepalive_s)
+        self.granted = Granted(publishing_s=revised_s, sampling_s=publishing_s)
+        results: list[ua.MonitoredItemCreateResult] = []
+        for items in chunks(_items(nodes, period_ms), items_per_call):
+            results += await session.create_monitored_items(
+                ua.CreateMonitoredItemsParameters(
+                    SubscriptionId=created.SubscriptionId,
+                    TimestampsToReturn=ua.TimestampsToReturn.Source,
+                    ItemsToCreate=items,
+                )
+            )
+        sampled = [item for item in results if item.StatusCode.is_good()]
+        slowest_ms = max((item.RevisedSamplingInterval for item in sampled), default=0.0)
+        self.granted = Granted(
+            publishing_s=revised_s,
+            sampling_s=max(slowest_ms, 0.0) / 1000.0,
+            missing=len(results) - len(sampled),
+        )
+
+    def _published(self, result: ua.PublishResult) -> None:
+        now = self._published_s = monotonic()
+        for notification in result.NotificationMessage.NotificationData or ():
+            if isinstance(notification, ua.DataChangeNotification):
+                for item in notification.MonitoredItems:
+                    if item.ClientHandle < len(self._keys):
+                        key = self._keys[item.ClientHandle]
+                        self._image.notified(key, item.Value, now, lag_s=self.granted.lag_s)
+
+
+def _items(nodes: Sequence[ua.NodeId], period_ms: float) -> list[ua.MonitoredItemCreateRequest]:
+    return [
+        ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=ua.MonitoringParameters(
+                ClientHandle=handle, SamplingInterval=period_ms, QueueSize=1, DiscardOldest=True
+            ),
+        )
+        for handle, node in enumerate(nodes)
+    ]
