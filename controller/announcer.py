@@ -11,6 +11,8 @@ from typing import Any
 
 import sdnotify
 
+from controller.words import printable
+
 STATUS_LENGTH = 250
 """Longest status text [characters]; `systemctl status` shows it in one line."""
 
@@ -41,7 +43,7 @@ class Announcer:
 
     def status(self, text: str) -> None:
         """Say in a line what goes on, for `systemctl status`; the same again is not sent."""
-        line = " ".join(text.split())[:STATUS_LENGTH]
+        line = printable(" ".join(text.split()))[:STATUS_LENGTH]
         if line != self._status and self._send(f"STATUS={line}"):
             self._status = line
 

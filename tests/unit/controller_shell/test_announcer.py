@@ -62,6 +62,8 @@ def test_a_status_is_one_line_sent_once_and_again_where_it_was_lost(announcer, i
     announcer.status("AUTO:\n in  command")
     announcer.status("AUTO: in command")
     assert told(inbox) == ["STATUS=AUTO: in command"]
+    announcer.status("SHED: \x1b[2Jthe DCS\nREADY=1")
+    assert told(inbox) == [r"STATUS=SHED: \x1b[2Jthe DCS READY=1"]
     announcer.status("x" * 10_000)
     assert told(inbox) == ["STATUS=" + "x" * STATUS_LENGTH]
     filled(announcer, inbox)
