@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
 
-_CLOSE_S = 2.0
+CLOSE_S = 2.0
+ABANDON_S = 0.3
+"""How long the goodbye may take, of a session that works and of one that has failed: the next
+attempt to connect waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class Connection:
             ready = True
         finally:
             if not ready:
-                await connection.close()
+                await connection.close(ABANDON_S)
         return connection
 
     async def _prepare(self) -> None:
@@ -189,10 +192,10 @@ class Connection:
         result.StatusCode.check()
         return [output.Value for output in result.OutputArguments or ()]
 
-    async def close(self) -> None:
-        """Close session, channel and socket; never raises and never waits long."""
+    async def close(self, limit_s: float = CLOSE_S) -> None:
+        """Close session, channel and socket; never raises and never waits longer than `limit_s`."""
         try:
-            async with time_limit(_CLOSE_S):
+            async with time_limit(limit_s):
                 await self._client.disconnect()
         except FAULTS:
             with contextlib.suppress(*FAULTS):
