@@ -12,17 +12,20 @@ NODE_OPCUA   := tests/interop/node_modules/.installed
 PYTHON_OPCUA := tests/interop/.python-opcua/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop-deps lint type contracts wheel bench train clean
+.PHONY: help monitor demo test interop-deps lint type contracts wheel bench train install-units uninstall-units clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+monitor: $(RUN) ## plant, controller, screens and Prometheus for a look, until Ctrl-C (MONITOR="--auto" for options)
+	@$(BIN)/trimtab monitor $(MONITOR)
 
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim tests/integration/documents
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/controller tests/integration/demo tests/integration/monitoring tests/interop tests/packaging   # these keep time: a core each, nothing beside them
 else
 	@$(BIN)/python -m pytest $(TEST)
@@ -59,6 +62,12 @@ $(PYTHON_OPCUA): tests/interop/clients/python_opcua/requirements.txt
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
+
+install-units: ## systemd units, group, folders, configuration; as root (INSTALL="--unit R101 --dry-run" for options)
+	@systemd/install $(INSTALL)
+
+uninstall-units: ## remove them; /etc/trimtab and journals stay; as root (INSTALL="--dry-run" for options)
+	@systemd/install --uninstall $(INSTALL)
 
 clean: ## remove what the tools leave behind; .venv and runs stay
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

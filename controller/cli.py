@@ -5,6 +5,7 @@ imported by the commands that need them, so that `--help` is quick.
 """
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,22 +16,55 @@ import typer
 from controller.commissioning.certs_command import certs
 from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
+from controller.journald import is_journal, prioritised
 from controller.monitoring.command import monitor
 from models.bundle import BundleError
 
 EXIT_ARTEFACT = 3
 IN_CLEAR: dict[str, Any] = {"policy": "None", "insecure": True}
 
+MANUAL = """Supervisory controller over OPC UA: a policy learned offline, corrected with a
+certificate on every scan.
+
+From a server's address to AUTO: certs init, certs trust, tags browse, check,
+shadow, run.  docs/connecting.md walks through it.
+
+Examples:
+  trimtab demo                                  the whole job on a soft plant
+  trimtab check --config controller.toml
+  trimtab run --config controller.toml
+
+Exit codes:
+  0  done
+  1  a fault of the controller, or a demo that was not passed
+  2  configuration: the message names file, key, value and what to do
+  3  artefact refused: the bundle is damaged or does not fit
+  4  plant refused: no server, no trust, wrong password, nodes that it lacks
+
+Environment:
+  TRIMTAB_SERVER__URL, TRIMTAB_SCAN__PERIOD_S, ...
+      any key of controller.toml, with two underscores between table and key;
+      stronger than the file, weaker than the command line
+  TRIMTAB_PASSWORD
+      of the account on the OPC UA server; better in a file
+      (server.password_file) or a systemd credential (trimtab_password)
+"""
 main = typer.Typer(
     name="trimtab",
-    help="Supervisory controller over OPC UA: a policy learned offline, corrected with a "
-    "certificate on every scan.",
+    help=MANUAL,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-tags = typer.Typer(help="Find out which nodes a server has.", no_args_is_help=True)
-journal = typer.Typer(help="Read the audit record of a controller.", no_args_is_help=True)
+tags = typer.Typer(
+    help="Find out which nodes a server has.\n\n"
+    "Example:\n  trimtab tags browse --url opc.tcp://HOST:4840 --user apc --out tags.toml",
+    no_args_is_help=True,
+)
+journal = typer.Typer(
+    help="Read the audit record of a controller.\n\n"
+    "Example:\n  trimtab journal show --db /var/lib/trimtab/R101/journal.db --tail 20",
+    no_args_is_help=True,
+)
 main.add_typer(tags, name="tags")
 main.add_typer(journal, name="journal")
 main.add_typer(certs, name="certs")
@@ -39,7 +73,7 @@ main.command()(monitor)
 
 Config = Annotated[
     Path | None,
-    typer.Option(help="Settings, such as config/controller.toml; default: the ones that ship"),
+    typer.Option(help="Settings, a controller.toml; default: the ones that ship"),
 ]
 TagsFile = Annotated[
     Path | None,
@@ -49,14 +83,18 @@ Bundle = Annotated[
     Path | None,
     typer.Option(help="Folder of the model; default: as the settings say, or the shipped one"),
 ]
-Url = Annotated[str | None, typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840")]
+Url = Annotated[
+    str | None,
+    typer.Option(help="Server, such as opc.tcp://127.0.0.1:4840; default: as the settings say"),
+]
 Insecure = Annotated[
     bool,
     typer.Option("--insecure", help="Encrypt nothing; only to a server on this machine"),
 ]
-User = Annotated[str | None, typer.Option(help="User name on the server")]
+User = Annotated[str | None, typer.Option(help="User name on the server; default: anonymous")]
 PasswordFile = Annotated[
-    Path | None, typer.Option(help="File of mode 0600 with the password; or set TRIMTAB_PASSWORD")
+    Path | None,
+    typer.Option(help="File of mode 0600 with the password; default: TRIMTAB_PASSWORD"),
 ]
 
 
@@ -71,7 +109,20 @@ def run(
 ) -> None:
     """Control the plant until Ctrl-C, which hands the MVs back to the DCS first.
 
-    AUTO begins when the operator selects it in the DCS, never by itself.
+    AUTO begins when the operator selects it in the DCS, never by itself.  What it
+    reads, computes and writes is in the journal; metrics are served on loopback.
+
+    Examples:
+      trimtab run --config /etc/trimtab/R101.toml
+      trimtab run --config controller.toml --bundle work/polymer-cstr-7/bundle
+      TRIMTAB_SCAN__PERIOD_S=0.1 trimtab run --insecure     soft plant, speed 3000
+
+    Exit codes:
+      0  ended by SIGINT or SIGTERM, after the MVs were handed back
+      1  a fault of the controller; it has shed
+      2, 3, 4  configuration, artefact, plant: refused before anything was written
+
+    Environment: any key, as TRIMTAB_SERVER__URL; TRIMTAB_PASSWORD.
     """
     _serve(config, {"tags": tags_file, "bundle": bundle, "url": url, "insecure": insecure})
 
@@ -85,7 +136,16 @@ def shadow(
     url: Url = None,
     insecure: Insecure = False,
 ) -> None:
-    """Compute and record everything and write nothing at all, on any OPC UA server."""
+    """Compute and record everything and write nothing at all, on any OPC UA server.
+
+    Examples:
+      trimtab shadow --config controller.toml
+      trimtab shadow --config controller.toml --bundle work/mine-1/bundle
+
+    Exit codes: as of `trimtab run`.
+
+    Environment: any key, as TRIMTAB_SERVER__URL; TRIMTAB_PASSWORD.
+    """
     _serve(
         config,
         {"tags": tags_file, "bundle": bundle, "url": url, "insecure": insecure},
@@ -102,7 +162,20 @@ def check(
     url: Url = None,
     insecure: Insecure = False,
 ) -> None:
-    """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing."""
+    """Compare configuration, model and server tag by tag; say what to correct.  Writes nothing.
+
+    Examples:
+      trimtab check --config controller.toml
+      trimtab check --config controller.toml --url opc.tcp://HOST:4840
+
+    Exit codes:
+      0  all fits
+      2  the configuration has to change
+      3  the bundle is damaged or does not fit the tags
+      4  the plant has to change, or does not let us in
+
+    Environment: any key, as TRIMTAB_SERVER__URL; TRIMTAB_PASSWORD.
+    """
     with _faults_as_exit_codes():
         from controller.commissioning.check import check_plant  # noqa: PLC0415
         from controller.logs import configure  # noqa: PLC0415
@@ -122,7 +195,8 @@ def browse(
     user: User = None,
     password_file: PasswordFile = None,
     config: Annotated[
-        Path | None, typer.Option(help="Settings to take [security] from; default: folder pki here")
+        Path | None,
+        typer.Option(help="Settings whose table security counts; default: folder pki here"),
     ] = None,
     insecure: Insecure = False,
     bundle: Bundle = None,
@@ -131,7 +205,20 @@ def browse(
     depth: Annotated[int, typer.Option(min=1, max=50, help="Deepest level below Objects")] = 12,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most variables listed")] = 5000,
 ) -> None:
-    """List a server's variables and propose a tags.toml to edit."""
+    r"""List a server's variables and propose a tags.toml to edit.  Reads only.
+
+    What it proposes are comments: check each, remove its #, then run `trimtab check`.
+
+    Examples:
+      trimtab tags browse --url opc.tcp://HOST:4840 --user apc --out tags.toml
+      trimtab tags browse --url opc.tcp://HOST:4840 --user apc \
+          --password-file apc.password --bundle work/mine-1/bundle --limit 20000
+
+    Exit codes: 0 written; 2 a file that exists, a wrong option; 3 the bundle;
+    4 the server does not answer, is not trusted, or does not let us in.
+
+    Environment: TRIMTAB_PASSWORD.
+    """
     with _faults_as_exit_codes():
         from controller.commissioning.browse import browse_to  # noqa: PLC0415
         from controller.commissioning.walk import Limits  # noqa: PLC0415
@@ -156,8 +243,12 @@ def browse(
 def show(
     *,
     db: Annotated[Path, typer.Option(help="The journal's file")] = Path("runs/journal.db"),
-    run_number: Annotated[int | None, typer.Option("--run", help="Default: the last")] = None,
-    scan: Annotated[int | None, typer.Option(help="One scan, whole, as JSON")] = None,
+    run_number: Annotated[
+        int | None, typer.Option("--run", help="Number of a run; default: the last")
+    ] = None,
+    scan: Annotated[
+        int | None, typer.Option(help="One scan, whole, as JSON; default: the last ones, in short")
+    ] = None,
     tail: Annotated[int, typer.Option(min=1, help="How many of the last scans")] = 20,
     events: Annotated[bool, typer.Option("--events", help="Operator's acts, modes, stops")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain")] = False,
@@ -166,7 +257,20 @@ def show(
     ] = False,
     bundle: Bundle = None,
 ) -> None:
-    """Show the last scans, one scan, the events; verify the chain; replay a run."""
+    """Show the last scans, one scan, the events; verify the chain; replay a run.
+
+    The file may be read while a controller writes it.
+
+    Examples:
+      trimtab journal show --tail 50
+      trimtab journal show --db /var/lib/trimtab/R101/journal.db --scan 311
+      trimtab journal show --events
+      trimtab journal show --verify
+      trimtab journal show --replay
+
+    Exit codes: 0 shown, whole, the same bits; 1 the chain is broken or a replay
+    differs; 2 no journal there; 3 the bundle of a replay.
+    """
     with _faults_as_exit_codes():
         from controller.journal.view import View, show_journal  # noqa: PLC0415
 
@@ -185,7 +289,11 @@ def show(
 
 @main.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example:
+      trimtab version
+    """
     from importlib.metadata import version as installed  # noqa: PLC0415
 
     typer.echo(f"trimtab {installed('trimtab')}")
@@ -252,7 +360,8 @@ def _faults_as_exit_codes() -> Iterator[None]:
 
 
 def _complain(error: Exception) -> None:
-    typer.echo(f"trimtab: {error}", err=True)
+    text = f"trimtab: {error}"
+    typer.echo(prioritised(text, "error") if is_journal(sys.stderr) else text, err=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Structured logs: readable on a terminal, one JSON object a line otherwise.
 
-Changes of state are logged, scans are measured (see `controller.metrics`); a line written inside a
-scan carries its `scan_id`.
+In systemd's journal a line begins with its priority and bears no time, since the journal has its
+own.  Changes of state are logged, scans are measured (see `controller.metrics`); a line written
+inside a scan carries its `scan_id`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
+from controller.journald import is_journal, prioritised
 from controller.words import printable
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 20_000
 """Characters of one text in a log line."""
 
-LogFormat = Literal["auto", "console", "json"]
+LogFormat = Literal["auto", "console", "json", "journal"]
 
 QUIET_LIBRARIES = {
     # asyncua logs every lost connection as a traceback; the link logs the same fact as one line.
@@ -36,27 +38,17 @@ def configure(
 ) -> None:
     """Set up structlog for this process.
 
-    level: debug, info, warning or error.  fmt: `auto` takes the console form on a terminal and
-    JSON otherwise.  stream: standard error by default, so that standard output stays the user's.
+    level: debug, info, warning or error.  fmt: `auto` takes the console form on a terminal, the
+    journal's where standard error is connected to systemd's journal, and JSON otherwise.  stream:
+    standard error by default, so that standard output stays the user's.
     """
     out = stream if stream is not None else sys.stderr
-    console = fmt == "console" or (fmt == "auto" and out.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(
-            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        if console
-        else structlog.processors.JSONRenderer()
-    )
-    tracebacks = [] if console else [structlog.processors.dict_tracebacks]
+    form = _form(out) if fmt == "auto" else fmt
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *tracebacks,
-            _neutral,
-            renderer,
+            *_rendering(form, colors=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=out),
@@ -64,6 +56,37 @@ def configure(
     )
     for name, threshold in QUIET_LIBRARIES.items():
         logging.getLogger(name).setLevel(threshold)
+
+
+def _form(out: TextIO) -> LogFormat:
+    """The form that suits whoever reads the stream."""
+    if out.isatty():
+        return "console"
+    return "journal" if is_journal(out) else "json"
+
+
+def _rendering(form: LogFormat, *, colors: bool) -> list[Any]:
+    """The last processors of a form, the renderer included."""
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    tracebacks = structlog.processors.dict_tracebacks
+    as_json = structlog.processors.JSONRenderer()
+    if form == "console":
+        plain = structlog.dev.plain_traceback
+        console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
+        return [stamp, _neutral, console]
+    if form == "journal":
+        return [tracebacks, _neutral, _prioritised(as_json)]
+    return [stamp, tracebacks, _neutral, as_json]
+
+
+def _prioritised(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Put the priority of the event in front of its line."""
+
+    def line(log: Any, name: str, event: structlog.typing.EventDict) -> str:
+        level = event["level"]
+        return prioritised(str(render(log, name, event)), level)
+
+    return line
 
 
 def _neutral(

@@ -98,6 +98,7 @@ class Service:
             loop.add_signal_handler(number, self._stop.set)
         server = self._serve_metrics()
         try:
+            self._announcer.status(f"starting: connecting to {self._prepared.endpoint.url}")
             if not await self._policy_answers():
                 return EXIT_OK
             failure = await self._link.open(self._failed, self._admit)
@@ -177,6 +178,7 @@ class Service:
     async def _end(self, cycle: Cycle, journal: Journal) -> None:
         """Hand the MVs back and say why the run ended."""
         self._announcer.stopping()
+        self._announcer.status(f"stopping: {self._stop_reason}")
         before = cycle.state
         self._link.unhurried()
         failure = await cycle.stop(self._stop_reason)
@@ -230,9 +232,17 @@ class Service:
         fresh = age < FRESH_PERIODS * scan.period_s and not self._stop.is_set()
         if fresh:
             self._announcer.alive()
+        self._announcer.status(self._status(cycle))
         news = reporter.diagnostics() if self._scans != self._reported else {}
         self._reported = self._scans
         await self._link.beat(news, alive=fresh and cycle.may_beat)
+
+    def _status(self, cycle: Cycle) -> str:
+        """Mode, why, and the line, in words that change only when something does."""
+        state, link = cycle.state, self._link
+        line = "" if link.connected else f"; no connection to {self._prepared.endpoint.url}"
+        reason = f": {state.reason}" if state.reason else ""
+        return f"{state.mode.value}{reason}{line}"
 
     # ------------------------------------------------------------------ surroundings
 

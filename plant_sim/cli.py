@@ -19,60 +19,115 @@ from plant_sim.settings import SimulationSettings, load_settings
 EXIT_CONFIGURATION = 2
 EXIT_PLANT = 4
 
+MANUAL = """The soft plant: a polymerisation CSTR with its DCS behind OPC UA.
+
+Examples:
+  trimtab-plant serve --credentials users.toml
+  trimtab-plant serve --credentials users.toml --insecure --speed 3000 --noise
+  trimtab-plant baseline --scenario startup --out pi.csv    the DCS's PI alone
+
+Exit codes:
+  0  done
+  2  configuration: the message names the key, its value and what to do
+  4  the plant could not be served: the port is in use
+
+Environment:
+  TRIMTAB_PLANT_SERVER__PORT, TRIMTAB_PLANT_SIMULATION__SPEED, ...
+      any key of plant.toml, with two underscores between table and key;
+      stronger than the file, weaker than the command line
+"""
 main = typer.Typer(
     name="trimtab-plant",
-    help="The soft plant: a polymerisation CSTR with its DCS behind OPC UA.",
+    help=MANUAL,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Scenario = Annotated[str | None, typer.Option(help="startup, grade_down or grade_up")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random")]
-Noise = Annotated[bool | None, typer.Option("--noise/--no-noise", help="Measurement noise")]
-Mismatch = Annotated[bool | None, typer.Option(help="Reactor parameters drawn per seed")]
-Disturbance = Annotated[bool | None, typer.Option(help="Feed -10 %, UA -15 % after 24 h")]
-Actuators = Annotated[bool | None, typer.Option(help="Actuator lag and rate limits")]
+Scenario = Annotated[
+    str | None, typer.Option(help="startup, grade_down or grade_up; default: startup")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random; default: 0")]
+Noise = Annotated[
+    bool | None, typer.Option("--noise/--no-noise", help="Measurement noise; default: none")
+]
+Mismatch = Annotated[
+    bool | None, typer.Option(help="Reactor parameters drawn per seed; default: the nominal ones")
+]
+Disturbance = Annotated[
+    bool | None, typer.Option(help="Feed -10 %, UA -15 % after 24 plant hours; default: none")
+]
+Actuators = Annotated[
+    bool | None, typer.Option(help="Actuator lag and rate limits; default: neither")
+]
 
 
 @main.command()
 def serve(
     *,
-    config: Annotated[Path | None, typer.Option(help="Settings, see config/plant.toml")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings, a plant.toml; default: the ones that ship")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: 127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="TCP port, 0 picks a free one; default: 4840")
+    ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option("--insecure/--secure", help="Encrypt nothing; loopback addresses only"),
+        typer.Option(
+            "--insecure/--secure",
+            help="Encrypt nothing, loopback addresses only; default: encrypted",
+        ),
     ] = None,
     pki: Annotated[
         str | None,
-        typer.Option(help="Folder of certificates; made where it does not exist"),
+        typer.Option(help="Folder of certificates, made where it does not exist; default: pki"),
     ] = None,
-    speed: Annotated[float | None, typer.Option(help="Plant seconds per wall second")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Plant seconds per wall second; default: 1")
+    ] = None,
     scenario: Scenario = None,
     seed: Seed = None,
     noise: Noise = None,
     mismatch: Mismatch = None,
     disturbance: Disturbance = None,
     actuators: Actuators = None,
-    paused: Annotated[bool | None, typer.Option(help="Start with plant time at rest")] = None,
+    paused: Annotated[
+        bool | None, typer.Option(help="Start with plant time at rest; default: running")
+    ] = None,
     units: Annotated[
-        int | None, typer.Option(help="Reactors; each at the next port, with the next seed")
+        int | None,
+        typer.Option(help="Reactors, each at the next port, with the next seed; default: 1"),
     ] = None,
     heartbeat_timeout: Annotated[
-        float | None, typer.Option(help="Age of a heartbeat that sheds, wall seconds")
+        float | None, typer.Option(help="Age of a heartbeat that sheds, wall seconds; default: 3")
     ] = None,
     credentials: Annotated[
-        str | None, typer.Option(help="Users and passwords; made where it does not exist")
+        str | None,
+        typer.Option(help="Users and passwords, mode 0600; made where it does not exist. Needed"),
     ] = None,
-    trend: Annotated[str | None, typer.Option(help="CSV, a row every plant minute")] = None,
+    trend: Annotated[
+        str | None, typer.Option(help="CSV to write, a row every plant minute; default: none")
+    ] = None,
     history: Annotated[
-        str | None, typer.Option(help="SQLite file for HistoryRead; without it in memory")
+        str | None, typer.Option(help="SQLite file for HistoryRead; default: in memory")
     ] = None,
-    ready_file: Annotated[str | None, typer.Option(help="Written when the server is up")] = None,
+    ready_file: Annotated[
+        str | None, typer.Option(help="JSON, written when the server is up; default: none")
+    ] = None,
 ) -> None:
-    """Serve R101, or several of its kind, over OPC UA until Ctrl-C."""
+    """Serve R101, or several of its kind, over OPC UA until Ctrl-C.
+
+    Examples:
+      trimtab-plant serve --credentials users.toml
+      trimtab-plant serve --credentials users.toml --insecure --speed 3000 --noise
+      trimtab-plant serve --credentials users.toml --port 4840 --units 3
+
+    Exit codes: 0 ended by SIGINT or SIGTERM; 2 configuration; 4 the port is in use.
+
+    Environment: any key of plant.toml, as TRIMTAB_PLANT_SERVER__PORT.
+    """
     overrides: dict[str, dict[str, Any]] = {
         "server": {"host": host, "port": port},
         "security": {"insecure": insecure, "pki": pki},
@@ -104,19 +159,28 @@ def serve(
 @main.command()
 def baseline(
     *,
-    out: Annotated[Path, typer.Option(help="CSV to write")],
+    out: Annotated[Path, typer.Option(help="CSV to write, a row every plant minute")],
     scenario: Scenario = None,
     seed: Seed = None,
-    hours: Annotated[float, typer.Option(min=0.1, max=1000.0, help="Plant hours")] = 24.0,
+    hours: Annotated[
+        float, typer.Option(min=0.1, max=1000.0, help="Length of the episode, plant hours")
+    ] = 24.0,
     setpoint_at: Annotated[
-        float, typer.Option(min=0.0, help="Plant time of the setpoint change in s")
+        float, typer.Option(min=0.0, help="Plant time of the setpoint change, seconds")
     ] = 3600.0,
     noise: Noise = None,
     mismatch: Mismatch = None,
     disturbance: Disturbance = None,
     actuators: Actuators = None,
 ) -> None:
-    """Run one episode under the DCS's own PI, without a server, and write its trend."""
+    """Run one episode under the DCS's own PI, without a server, and write its trend.
+
+    Examples:
+      trimtab-plant baseline --scenario startup --out pi.csv
+      trimtab-plant baseline --scenario grade_up --seed 3 --noise --out pi.csv
+
+    Exit codes: 0 written; 2 configuration, or the file cannot be written.
+    """
     from plant_sim.baseline import run_baseline  # noqa: PLC0415
     from plant_sim.trend import TrendFile  # noqa: PLC0415
 
@@ -155,7 +219,11 @@ def baseline(
 def scenarios(
     *, as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False
 ) -> None:
-    """Print the scenarios and their target setpoints."""
+    """Print the scenarios and their target setpoints.
+
+    Example:
+      trimtab-plant scenarios --json
+    """
     from plant_sim.scenarios import SCENARIOS  # noqa: PLC0415
 
     table = {
@@ -172,7 +240,11 @@ def scenarios(
 
 @main.command()
 def tags() -> None:
-    """Print the address space as a Markdown page (docs/address_space.md)."""
+    """Print the address space as a Markdown page (docs/address_space.md).
+
+    Example:
+      trimtab-plant tags
+    """
     from plant_sim.tag_page import tag_page  # noqa: PLC0415
 
     typer.echo(tag_page(), nl=False)
@@ -180,7 +252,13 @@ def tags() -> None:
 
 @main.command()
 def nodeset(*, out: Annotated[Path, typer.Option(help="XML file to write")]) -> None:
-    """Write the address space as a NodeSet2 file, for tools and servers of other makers."""
+    """Write the address space as a NodeSet2 file, for tools and servers of other makers.
+
+    Example:
+      trimtab-plant nodeset --out softplant.xml
+
+    Exit codes: 0 written; 2 the file cannot be written.
+    """
     from plant_sim.logs import configure_logs  # noqa: PLC0415  (asyncua takes half a second)
     from plant_sim.opcua.nodeset import nodeset_xml  # noqa: PLC0415
 
@@ -204,7 +282,14 @@ def tune_pi(
     generations: Annotated[int, typer.Option(min=1, help="Generations after the first")] = 10,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the result is the same")] = 1,
 ) -> None:
-    """Tune one PI for all scenarios by its worst score (needs the dev extra; some minutes)."""
+    """Tune one PI for all scenarios by its worst score (needs the dev extra; some minutes).
+
+    Examples:
+      trimtab-plant tune-pi --jobs 4
+      trimtab-plant tune-pi --starts 1 --individuals 5 --generations 1
+
+    Exit codes: 0 tuned; 2 CasADi is not installed.
+    """
     from plant_sim.yardstick import tuner  # noqa: PLC0415  (scipy, numba)
     from plant_sim.yardstick.symbolic import CasadiMissingError  # noqa: PLC0415
 

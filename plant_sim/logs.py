@@ -1,6 +1,10 @@
-"""Logging: for a person on a terminal, JSON lines otherwise; never a password."""
+"""Logging: for a person on a terminal, JSON lines otherwise; never a password.
+
+In systemd's journal a line begins with its priority (sd-daemon(3)) and bears no time of its own.
+"""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -10,6 +14,9 @@ _QUIET = "asyncua"
 _NOISY = "asyncua.server.server"
 """Logs a traceback where a port is taken; the command line says it in one line instead."""
 
+
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Level -> priority of syslog(3)."""
 
 _MAX_FOREIGN_TEXT = 300
 """Longest message of asyncua that is kept [characters]; some quote what a client sent."""
@@ -48,19 +55,42 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _in_journal() -> bool:
+    """Whether standard error is what systemd connected to its journal ($JOURNAL_STREAM)."""
+    told = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return told == f"{found.st_dev}:{found.st_ino}"
+
+
+def _prioritised(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Put the priority in front of a rendered line; the journal takes it off again."""
+
+    def line(log: Any, name: str, event: structlog.typing.EventDict) -> str:
+        return f"<{_PRIORITIES.get(event['level'], 6)}>{render(log, name, event)!s}"
+
+    return line
+
+
 def configure_logs(level: int = logging.INFO) -> None:
     """Send everything, the libraries' warnings included, to standard error in one format."""
-    terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[structlog.typing.Processor] = (
-        [printable, structlog.dev.ConsoleRenderer()]
-        if terminal
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    as_json = structlog.processors.JSONRenderer()
+    rendering: list[structlog.typing.Processor]
+    if sys.stderr.isatty():
+        shared.append(stamp)
+        rendering = [printable, structlog.dev.ConsoleRenderer()]
+    elif _in_journal():
+        rendering = [structlog.processors.format_exc_info, _prioritised(as_json)]
+    else:
+        shared.append(stamp)
+        rendering = [structlog.processors.format_exc_info, as_json]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

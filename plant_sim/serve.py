@@ -9,9 +9,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-import sdnotify
 import structlog
 
+from plant_sim.announcer import Announcer
 from plant_sim.compiled import compilation
 from plant_sim.errors import ConfigurationError
 from plant_sim.history import HistoryStore
@@ -28,6 +28,8 @@ from plant_sim.unit.handshake import Handshake, ShedOption
 from plant_sim.unit.reactor_unit import ReactorUnit
 
 WATCHDOG_PERIOD_S = 1.0
+STUCK_S = 5.0
+"""A clock that has not gone round for so long no longer feeds the watchdog [wall s]."""
 LAST_PORT = 65535
 READY_BYTES = 10_000
 """A longer file is no ready file."""
@@ -174,7 +176,7 @@ def _report_kernels() -> None:
 async def _announce_and_wait(area: PlantArea, ready: Path | None, stop: asyncio.Event) -> None:
     gc.freeze()  # a full collection over asyncua's nodes takes 10 ms: leave them out of it for good
     gc.enable()
-    notify = sdnotify.SystemdNotifier().notify if "NOTIFY_SOCKET" in os.environ else _nobody
+    manager = Announcer()
     _report_kernels()
     endpoints = area.endpoints
     unit = area.servers[0].unit
@@ -188,21 +190,27 @@ async def _announce_and_wait(area: PlantArea, ready: Path | None, stop: asyncio.
     )
     if ready is not None:
         _write_ready(ready, *endpoints)
-    notify("READY=1")
     clock = asyncio.create_task(area.wait())
     try:
         while not stop.is_set() and not clock.done():
-            notify("WATCHDOG=1")
+            manager.say_news("READY")
+            if area.ticked_ago_s < STUCK_S:
+                manager.say("WATCHDOG")
+            manager.say_news("STATUS", _status(area))
             await _either(stop, clock, WATCHDOG_PERIOD_S)
     finally:
-        notify("STOPPING=1")
+        manager.say("STOPPING")
         clock.cancel()
     if clock.done() and not clock.cancelled():
         clock.result()
 
 
-def _nobody(state: str) -> None:
-    """Not started by systemd: nobody listens."""
+def _status(area: PlantArea) -> str:
+    """A line for `systemctl status`: what is served, how fast, to how many."""
+    first, sessions = area.servers[0], sum(server.sessions for server in area.servers)
+    units = f"{len(area.servers)} units from " if len(area.servers) > 1 else ""
+    pace = "paused" if first.unit.paused else f"speed {first.unit.speed:g}"
+    return f"serving {units}{first.endpoint}, {pace}; sessions: {sessions}"
 
 
 async def _either(stop: asyncio.Event, clock: "asyncio.Task[None]", timeout_s: float) -> None:

@@ -7,7 +7,7 @@ raises `ConfigurationError`, whose text names the file, the key, the value and w
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -19,7 +19,9 @@ from pydantic_settings import (
 )
 
 from plant_sim.errors import ConfigurationError
-from plant_sim.plant import PlantOptions
+
+if TYPE_CHECKING:
+    from plant_sim.plant import PlantOptions
 
 ScenarioName = Literal["startup", "grade_down", "grade_up"]
 UINT32_MAX = 2**32 - 1
@@ -56,8 +58,10 @@ class SimulationSettings(_Section):
     disturbance: bool = False
     actuators: bool = False
 
-    def options(self) -> PlantOptions:
+    def options(self) -> "PlantOptions":
         """What is switched on, as the plant takes it."""
+        from plant_sim.plant import PlantOptions  # noqa: PLC0415  (numba takes half a second)
+
         return PlantOptions(
             noise=self.noise,
             mismatch=self.mismatch,

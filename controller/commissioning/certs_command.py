@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 certs = typer.Typer(
-    help="Certificates: who we are to an OPC UA server, and which servers we trust.",
+    help="Certificates: who we are to an OPC UA server, and which servers we trust.\n\n"
+    "docs/security.md walks through it.\n\n"
+    "Examples:\n  trimtab certs init\n  trimtab certs trust --from-url opc.tcp://HOST:4840",
     no_args_is_help=True,
 )
 
-Pki = Annotated[Path, typer.Option(help="Folder of certificates")]
+Pki = Annotated[Path, typer.Option(help="Folder of certificates, ours and the soft plant's alike")]
 Days = Annotated[int, typer.Option(min=1, max=3650, help="Days that it is valid")]
 Hosts = Annotated[
     list[str] | None,
-    typer.Option("--host", help="DNS name or IP address of this machine; may be repeated"),
+    typer.Option(
+        "--host",
+        help="DNS name or IP address of this machine, may be repeated; default: its name, "
+        "localhost and 127.0.0.1, at a renewal those of the old certificate",
+    ),
 ]
 FOLDER, DAYS = Path("pki"), 730
 
@@ -39,9 +45,18 @@ def init(
     ] = None,
     host: Hosts = None,
     days: Days = DAYS,
-    bits: Annotated[int, typer.Option(min=2048, max=4096, help="Length of the RSA key")] = 2048,
+    bits: Annotated[
+        int, typer.Option(min=2048, max=4096, help="Length of the RSA key, bits")
+    ] = 2048,
 ) -> None:
-    """Make a key (mode 0600) and a certificate for this controller."""
+    """Make a key (mode 0600) and a certificate for this controller.  Overwrites nothing.
+
+    Examples:
+      trimtab certs init
+      trimtab certs init --pki /etc/trimtab/pki --host apc1.example.org --days 365
+
+    Exit codes: 0 made; 2 there is one already, or the folder cannot be written.
+    """
     with _faults_as_exit_codes():
         from controller.opcua.pki import Folder, wish  # noqa: PLC0415
 
@@ -62,7 +77,16 @@ def renew(
     days: Days = DAYS,
     new_key: Annotated[bool, typer.Option("--new-key", help="Make a new key as well")] = False,
 ) -> None:
-    """Make a new certificate that says the same; the old one is kept beside it."""
+    """Make a new certificate that says the same; the old one is kept beside it.
+
+    It is used from the next start on; peers must trust it before that.
+
+    Examples:
+      trimtab certs renew
+      trimtab certs renew --pki /etc/trimtab/pki --new-key --days 365
+
+    Exit codes: 0 renewed; 2 there is none to renew, or it cannot be written.
+    """
     with _faults_as_exit_codes():
         from controller.opcua.pki import Folder  # noqa: PLC0415
 
@@ -76,7 +100,16 @@ def renew(
 
 @certs.command()
 def show(*, pki: Pki = FOLDER) -> None:
-    """Show our certificate, whom we trust, and who was rejected."""
+    """Show our certificate, whom we trust, and who was rejected.
+
+    Tab-separated when piped.
+
+    Examples:
+      trimtab certs show
+      trimtab certs show --pki /var/lib/trimtab-plant/pki
+
+    Exit codes: 0 shown; 2 no such folder, or a file in it that is no certificate.
+    """
     with _faults_as_exit_codes():
         from controller.commissioning.certs_table import print_folder  # noqa: PLC0415
 
@@ -85,17 +118,29 @@ def show(*, pki: Pki = FOLDER) -> None:
 
 @certs.command()
 def trust(
-    file: Annotated[Path | None, typer.Argument(help="The peer's certificate, DER or PEM")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The peer's certificate, DER or PEM; or give --from-url"),
+    ] = None,
     *,
     from_url: Annotated[
-        str | None, typer.Option(help="Ask this server for its certificate")
+        str | None, typer.Option(help="Ask this server for its certificate; or give FILE")
     ] = None,
     pki: Pki = FOLDER,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="The sha256 was compared; do not ask")
     ] = False,
 ) -> None:
-    """Trust a peer, after its sha256 was compared with what the peer itself shows."""
+    """Trust a peer, after its sha256 was compared with what the peer itself shows.
+
+    Examples:
+      trimtab certs trust --from-url opc.tcp://HOST:4840
+      trimtab certs trust server.der --yes
+      trimtab certs trust pki/rejected/client.der --pki /var/lib/trimtab-plant/pki
+
+    Exit codes: 0 trusted; 2 no certificate, or nobody to ask and no --yes;
+    4 the server does not answer.
+    """
     with _faults_as_exit_codes():
         from controller.commissioning.certs import peer_at, peer_in  # noqa: PLC0415
         from controller.opcua.pki import Folder  # noqa: PLC0415

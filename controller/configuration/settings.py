@@ -195,10 +195,10 @@ class MetricsSettings(Section):
 
 
 class LogSettings(Section):
-    """format "auto": for people on a terminal, JSON otherwise."""
+    """format "auto": for people on a terminal, for systemd's journal in it, JSON otherwise."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
+    format: Literal["auto", "console", "json", "journal"] = "auto"
 
 
 class Settings(BaseSettings):

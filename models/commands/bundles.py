@@ -16,7 +16,9 @@ def train(
         str, typer.Option(help="Name of a shipped recipe, or a .toml file.")
     ] = "polymer-cstr",
     *,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of everything random; default: the recipe's.")
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(help="Data and checkpoints; default: work/NAME-SEED."),
@@ -27,7 +29,9 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own history, .parquet or .csv, instead of the environment's."),
+        typer.Option(
+            help="Your own history, .parquet or .csv; default: data of the recipe's environment."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
     device: Annotated[
@@ -37,6 +41,14 @@ def train(
     """Make the data, train policy and cost, and write a bundle.
 
     An interrupted run goes on where it was: give the same recipe, seed and --work again.
+
+    Examples:
+      trimtab-models train
+      trimtab-models train --seed 7 --device cuda
+      trimtab-models train --recipe mine.toml --data history.parquet --out bundle
+
+    Exit codes: 0 written; 2 the recipe, a device, a training that diverged;
+    3 data not fit to train on; 130 interrupted.
     """
     from models.data.checks import DataRefused  # noqa: PLC0415
     from models.learning.devices import DeviceError, device_named  # noqa: PLC0415
@@ -78,7 +90,14 @@ def check_data(
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
 ) -> None:
-    """Tell whether data are fit to train on, with the reasons and figures; exit 3 if not."""
+    """Tell whether data are fit to train on, with the reasons and figures.
+
+    Examples:
+      trimtab-models check-data
+      trimtab-models check-data --recipe mine.toml --data history.parquet
+
+    Exit codes: 0 fit; 2 the recipe; 3 not fit.
+    """
     from models.data.checks import DataRefused  # noqa: PLC0415
     from models.data.tables import tables  # noqa: PLC0415
     from models.data.training_data import generated, own  # noqa: PLC0415
@@ -105,7 +124,14 @@ def show(
         Path | None, typer.Argument(help="Directory of a bundle; default: the one that ships.")
     ] = None,
 ) -> None:
-    """Check a bundle as the controller would and print its card."""
+    """Check a bundle as the controller would and print its card.
+
+    Examples:
+      trimtab-models show
+      trimtab-models show work/polymer-cstr-7/bundle
+
+    Exit codes: 0 whole; 3 refused, with the file and the key.
+    """
     from rich.markdown import Markdown  # noqa: PLC0415
 
     from models.bundle import BundleError, bundle_sha256, default_bundle  # noqa: PLC0415
@@ -122,7 +148,11 @@ def show(
 
 
 def recipes() -> None:
-    """List the recipes that ship."""
+    """List the recipes that ship.
+
+    Example:
+      trimtab-models recipes
+    """
     from rich.table import Table  # noqa: PLC0415
 
     from models.recipe import load_recipe, shipped_recipes  # noqa: PLC0415

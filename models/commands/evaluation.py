@@ -23,7 +23,8 @@ def evaluate(
     starts: Annotated[int, typer.Option(min=1, help="Starts of every scenario.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts; 500 is for tuning.")] = 0,
     sample_time: Annotated[
-        float | None, typer.Option(help="[s]; must be the bundle's, and is by default.")
+        float | None,
+        typer.Option(help="Plant seconds between two moves; must be the bundle's, the default."),
     ] = None,
     controllers: Annotated[
         str | None, typer.Option(help="Only these, separated by commas; default: all.")
@@ -33,7 +34,7 @@ def evaluate(
         typer.Option(help="Every tie to the policy; default: unless --controllers is given."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="With the section [evaluation]; default: the bundle's.")
+        str | None, typer.Option(help="With a section evaluation; default: the bundle's.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 takes all cores.")] = -1,
     cache: Annotated[
@@ -41,12 +42,21 @@ def evaluate(
     ] = Path("work/evaluation"),
     json: Annotated[Path, typer.Option(help="Where the result goes.")] = Path("out.json"),
     report: Annotated[
-        Path | None, typer.Option(help="Write a report with pictures as well, a .md file.")
+        Path | None,
+        typer.Option(help="Write a report with pictures as well, a .md file; default: none."),
     ] = None,
 ) -> None:
-    """Compare all controllers on the same starts and write rows, references and scores.
+    r"""Compare all controllers on the same starts and write rows, references and scores.
 
     Score: 0 is the median of the published PI tunings, 100 the optimum with a perfect model.
+
+    Examples:
+      trimtab-models evaluate --starts 4 --controllers sequence,pi_robust
+      trimtab-models evaluate --bundle work/polymer-cstr-1/bundle \
+          --suite nominal,mismatch --seed 2026 --json out.json
+
+    Exit codes: 0 done; 2 configuration, CasADi is not installed; 3 the bundle;
+    130 interrupted.
     """
     from models.bundle import BundleError, default_bundle  # noqa: PLC0415
     from models.evaluate import command  # noqa: PLC0415
@@ -103,11 +113,19 @@ def assess(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     device: Annotated[str, typer.Option(help="Where: cpu, cuda or cuda:N.")] = "cpu",
     jobs: Annotated[int, typer.Option(help="Processes that make data; -1 takes all cores.")] = -1,
-    json: Annotated[Path | None, typer.Option(help="Where the result goes as well.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Where the result goes as well; default: nowhere.")
+    ] = None,
 ) -> None:
     """Tell what a bundle makes of recorded data: prediction errors, policies, correction.
 
     No plant is flown. Of the data it learned from only the held-out episodes are judged.
+
+    Examples:
+      trimtab-models assess
+      trimtab-models assess --recipe mine.toml --bundle mine --data newer.csv
+
+    Exit codes: 0 done; 2 configuration; 3 the bundle, or data that do not fit it.
     """
     from models.bundle import BundleError, default_bundle, load_manifest  # noqa: PLC0415
     from models.data.checks import DataRefused  # noqa: PLC0415
@@ -153,12 +171,17 @@ def report(
         "docs/benchmark.md"
     ),
     recipe: Annotated[
-        str | None, typer.Option(help="With the section [evaluation]; default: the result's.")
+        str | None, typer.Option(help="With a section evaluation; default: the result's.")
     ] = None,
 ) -> None:
     """Write the report of finished evaluations without running an episode.
 
     Bundles of other data, `published_pi` or `historian`, become rows of their own.
+
+    Example:
+      trimtab-models report --json out.json --out benchmark.md
+
+    Exit codes: 0 written; 2 a result or a recipe that does not fit.
     """
     from models.evaluate import report as write  # noqa: PLC0415
     from models.evaluation.pilot import EvaluationError  # noqa: PLC0415

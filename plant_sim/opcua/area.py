@@ -27,6 +27,12 @@ class PlantArea:
         self.servers = tuple(servers)
         self._tick_s = tick_s
         self._clock: asyncio.Task[None] | None = None
+        self._round_s = time.monotonic()
+
+    @property
+    def ticked_ago_s(self) -> float:
+        """Wall time since the clock last went round, also while plant time is paused [s]."""
+        return time.monotonic() - self._round_s
 
     @property
     def endpoints(self) -> list[str]:
@@ -44,6 +50,7 @@ class PlantArea:
             for server in started:
                 await server.stop()
             raise
+        self._round_s = time.monotonic()
         self._clock = asyncio.create_task(self._run_clock(), name="simulation clock")
 
     async def wait(self) -> None:
@@ -70,6 +77,7 @@ class PlantArea:
                 _log.warning("plant time fell behind", lost_ticks=clock.slipped - before)
             if ticks:
                 await self._tick(clock, ticks)
+            self._round_s = time.monotonic()
 
     async def _tick(self, clock: SimulationClock, ticks: int) -> None:
         for server in self.servers:

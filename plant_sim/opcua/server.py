@@ -118,6 +118,11 @@ class PlantServer:
             return "policy None: nothing is encrypted, loopback only"
         return "sign and encrypt: Aes256Sha256RsaPss, Basic256Sha256"
 
+    @property
+    def sessions(self) -> int:
+        """Sessions that are logged in."""
+        return self._core.activated_sessions()
+
     async def start(self) -> None:
         """Build the nodes and listen; raises PlantRefusedError where the port cannot be had.
 

@@ -1,6 +1,7 @@
 """The service in process, on a foreign plant with a small interface block: AUTO, bugs, hangs."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -252,25 +253,110 @@ async def test_three_late_answers_in_a_row_shed(rig, plant, monkeypatch):
     assert [row["mode_after"] for row in late[:3]] == ["HOLD", "HOLD", "SHED"]
 
 
-async def test_the_service_manager_is_told(rig, tmp_path, monkeypatch):
+class Manager:
+    """What systemd hears: a datagram socket, read until it is empty.
+
+    The kernel lets few datagrams wait, by default ten: what nobody reads is not told.
+    """
+
+    def __init__(self, inbox: socket.socket) -> None:
+        self.inbox = inbox
+        self.told: list[str] = []
+
+    def hear(self) -> list[str]:
+        """What was told since the last time."""
+        new: list[str] = []
+        while True:
+            try:
+                new.append(self.inbox.recv(500).decode())
+            except BlockingIOError:
+                self.told += new
+                return new
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
         inbox.bind(str(address))
-        inbox.settimeout(0.0)
+        inbox.setblocking(False)  # noqa: FBT003
         monkeypatch.setenv("NOTIFY_SOCKET", str(address))
-        rig.start()
-        await until(rig.beating)
-        assert await rig.stop() == 0
-        told = []
-        while True:
-            try:
-                told.append(inbox.recv(100).decode())
-            except BlockingIOError:
-                break
+        yield Manager(inbox)
+
+
+async def test_the_service_manager_is_told(rig, manager):
+    rig.start()
+    await until(rig.beating)
+    assert await rig.stop() == 0
+    told = [line for line in manager.hear() if not line.startswith("STATUS=")]
     assert told[0] == "READY=1"
     assert told.count("READY=1") == 1
     assert told.count("WATCHDOG=1") >= 2
     assert told[-1] == "STOPPING=1"
+
+
+async def test_the_status_tells_mode_and_reason_and_is_sent_when_it_changes(rig, plant, manager):
+    await rig.into_auto()
+    await asyncio.sleep(0.5)
+    manager.hear()
+    await asyncio.sleep(0.5)
+    assert {line for line in manager.hear() if line.startswith("STATUS=")} <= {
+        "STATUS=AUTO: in command"
+    }
+    await plant.put("APC.MODE", 0)
+    await asyncio.sleep(0.5)
+    assert await rig.stop() == 0
+    manager.hear()
+    said = [line for line in manager.told if line.startswith("STATUS=")]
+    assert said[0] == f"STATUS=starting: connecting to {plant.url}"
+    assert "STATUS=AUTO: in command" in said
+    assert said[-2:] == [
+        "STATUS=MANUAL: selected by the operator",
+        "STATUS=stopping: controller stopped",
+    ]
+    assert all(one != other for one, other in itertools.pairwise(said))
+
+
+async def test_a_lost_server_leaves_the_watchdog_fed(rig, plant, manager):
+    """A restart would not bring the server back, and would lose the model's memory."""
+    await rig.into_auto()
+    await plant.stop()
+    await asyncio.sleep(1.0)
+    manager.hear()
+    await asyncio.sleep(1.0)
+    heard = manager.hear()
+    assert heard.count("WATCHDOG=1") >= 4, heard
+    assert (
+        f"; no connection to {plant.url}"
+        in [line for line in manager.told if line.startswith("STATUS=")][-1]
+    )
+    assert await rig.stop() == 0
+
+
+async def test_a_hung_scan_starves_the_watchdog(rig, manager, monkeypatch):
+    await rig.into_auto()
+    hung = asyncio.Event()
+
+    async def hang(_cycle, _tick):
+        hung.set()
+        await asyncio.sleep(3600.0)
+
+    monkeypatch.setattr(Cycle, "scan", hang)
+    await hung.wait()
+    await asyncio.sleep(0.3)
+    manager.hear()
+    await asyncio.sleep(0.6)
+    assert "WATCHDOG=1" not in manager.hear()
+    assert await rig.stop() == 0
+
+
+async def test_a_hung_loop_starves_the_watchdog(rig, manager):
+    """Nothing but the loop itself feeds it: no thread does."""
+    await rig.into_auto()
+    manager.hear()
+    time.sleep(1.0)  # noqa: ASYNC251 - this is the hang
+    assert manager.hear() == []
+    assert await rig.stop() == 0
 
 
 async def test_a_plant_that_is_not_there_leaves_nothing_behind(rig):

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -193,30 +194,50 @@ def test_readable_credentials_are_refused(tmp_path):
     assert "12345678" not in result.stderr
 
 
-def test_systemd_hears_ready_watchdog_and_stopping(tmp_path):
+@pytest.fixture
+def told_systemd(tmp_path):
+    """A plant under a service manager, and what the manager hears."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
         heard.settimeout(30)
         process = subprocess.Popen(
-            [
-                *COMMAND,
-                "serve",
-                "--insecure",
-                "--port",
-                "0",
-                "--credentials",
-                tmp_path / "users.toml",
-            ],
+            [*COMMAND, "serve", "--insecure", "--port", "0", "--credentials", tmp_path / "users"],
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
             stderr=subprocess.DEVNULL,
         )
-        assert [heard.recv(100), heard.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
-        process.terminate()
-        messages = [heard.recv(100)]
-        while messages[-1] == b"WATCHDOG=1":
-            messages.append(heard.recv(100))
-        assert messages[-1] == b"STOPPING=1"
-        assert process.wait(10) == 0
+        try:
+            yield process, heard
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_systemd_hears_ready_watchdog_status_and_stopping(told_systemd):
+    process, heard = told_systemd
+    assert [heard.recv(100), heard.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+    status = heard.recv(500).decode()
+    assert re.fullmatch(r"STATUS=serving opc\.tcp://\S+, speed 1; sessions: 0", status)
+    process.terminate()
+    messages = [heard.recv(100)]
+    while messages[-1] == b"WATCHDOG=1":
+        messages.append(heard.recv(100))
+    assert messages[-1] == b"STOPPING=1"
+    assert process.wait(10) == 0
+
+
+def test_a_plant_that_hangs_starves_the_watchdog(told_systemd):
+    process, heard = told_systemd
+    assert [heard.recv(500), heard.recv(500)] == [b"READY=1", b"WATCHDOG=1"]
+    assert heard.recv(500).startswith(b"STATUS=")
+    process.send_signal(signal.SIGSTOP)
+    heard.settimeout(2.5)
+    with contextlib.suppress(TimeoutError):
+        heard.recv(500)  # one that was on its way
+    with pytest.raises(TimeoutError):
+        heard.recv(500)
+    process.send_signal(signal.SIGCONT)
+    heard.settimeout(30)
+    assert heard.recv(500) == b"WATCHDOG=1"
 
 
 def test_baseline_is_reproducible_and_quick(tmp_path):

@@ -6,8 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-UNITS = sorted((Path(__file__).parents[3] / "systemd").glob("*.service"))
+from controller.cli import main as controller_app
+from plant_sim.cli import main as plant_app
+
+FOLDER = Path(__file__).parents[3] / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
 EXPOSURE = 30
 """Tenths of systemd's exposure level: 3.0."""
 
@@ -31,8 +36,23 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return copy
 
 
-def test_both_units_are_there():
-    assert [unit.name for unit in UNITS] == ["trimtab-plant.service", "trimtab@.service"]
+def test_the_units_are_there():
+    names = ["trimtab-hmi.service", "trimtab-plant.service", "trimtab@.service"]
+    assert [unit.name for unit in UNITS] == names
+
+
+def test_systemd_has_nothing_to_say_about_all_of_them_together(analyze: str, tmp_path: Path):
+    """With the target that they belong to; a name that leads nowhere would be told."""
+    files = [tmp_path / file.name.replace("@.", "@R101.") for file in UNITS]
+    for source, file in zip(UNITS, files, strict=True):
+        text = source.read_text()
+        file.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text))
+    target = tmp_path / "trimtab.target"
+    target.write_text((FOLDER / target.name).read_text())
+    done = subprocess.run(
+        [analyze, "verify", *files, target], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_systemd_has_nothing_to_say_about_the_unit(analyze: str, unit: Path):
@@ -74,6 +94,10 @@ def test_the_exposure_is_low(analyze: str, unit: Path):
         "Environment=PYTHONSAFEPATH=1",
         "Restart=on-failure",
         "StartLimitBurst=5",
+        "PartOf=trimtab.target",
+        "WantedBy=trimtab.target",
+        "Also=trimtab.target",
+        "NotifyAccess=main",
     ],
 )
 def test_the_unit_says(unit_file: Path, line: str):
@@ -85,3 +109,48 @@ def test_secrets_come_as_credentials_and_state_has_a_place(unit_file: Path):
     text = unit_file.read_text()
     assert re.search(r"^LoadCredential=\S+:/etc/trimtab/", text, flags=re.MULTILINE)
     assert re.search(r"^StateDirectory=trimtab", text, flags=re.MULTILINE)
+
+
+def setting(name: str, key: str) -> list[str]:
+    text = (FOLDER / name).read_text()
+    return re.findall(rf"^{key}=(.*)$", text, flags=re.MULTILINE)
+
+
+def test_a_journal_is_read_by_the_group_and_written_by_its_controller_alone():
+    assert setting("trimtab@.service", "User") == ["trimtab_%i"]
+    assert setting("trimtab@.service", "Group") == ["trimtab"]
+    assert setting("trimtab@.service", "UMask") == ["0027"]
+    assert setting("trimtab@.service", "StateDirectoryMode") == ["0750"]
+    assert setting("trimtab-hmi.service", "SupplementaryGroups") == ["trimtab"]
+    assert setting("trimtab-hmi.service", "BindReadOnlyPaths") == ["-/var/lib/private/trimtab"]
+    assert "\ng trimtab -\n" in (FOLDER / "trimtab.sysusers").read_text()
+
+
+def test_the_screens_have_an_account_and_a_key_of_their_own():
+    credentials = dict(item.split(":") for item in setting("trimtab-hmi.service", "LoadCredential"))
+    controllers = dict(item.split(":") for item in setting("trimtab@.service", "LoadCredential"))
+    assert not set(credentials.values()) & set(controllers.values())
+    assert set(credentials) == {"trimtab_hmi_password", "trimtab_key"}
+
+
+def test_the_screens_yield_to_a_scan():
+    assert int(setting("trimtab-hmi.service", "Nice")[0]) > 0
+    assert int(setting("trimtab-hmi.service", "CPUWeight")[0]) < 100
+
+
+@pytest.mark.parametrize("unit_file", UNITS, ids=lambda unit: unit.name)
+def test_a_restart_is_not_tried_where_it_changes_nothing(unit_file: Path):
+    assert "2" in setting(unit_file.name, "RestartPreventExitStatus")[0].split()
+
+
+@pytest.mark.parametrize("unit_file", UNITS, ids=lambda unit: unit.name)
+def test_the_command_is_one_that_the_program_takes(unit_file: Path):
+    """Its options are checked by the program's own parser; nothing is run."""
+    program, *words = setting(unit_file.name, "ExecStart")[0].split()
+    app = {"trimtab": controller_app, "trimtab-plant": plant_app}[Path(program).name]
+    group = get_command(app)
+    if words[0] not in group.commands:
+        pytest.fail(f"{Path(program).name} has no command {words[0]}")
+    context = group.make_context(program, list(words))
+    name, command, rest = group.resolve_command(context, list(words))
+    command.make_context(name, rest, parent=context)

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import pty
@@ -75,3 +76,32 @@ def test_a_fault_of_the_plant_keeps_its_traceback(terminal):
     except ValueError:
         logging.getLogger("plant_sim").exception("broken")
     assert "Traceback" in terminal()
+
+
+def test_the_journal_gets_a_priority_and_no_second_time(tmp_path, monkeypatch):
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    with (tmp_path / "stderr").open("w+") as out:
+        found = os.fstat(out.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        monkeypatch.setattr("sys.stderr", out)
+        logs.configure_logs()
+        structlog.get_logger("plant_sim").info("ready", speed=1.0)
+        logging.getLogger("asyncua.server").warning("request by %s", "a\nb")
+        try:
+            int("x")
+        except ValueError:
+            logging.getLogger("plant_sim").exception("broken")
+        out.seek(0)
+        ready, request, broken = out.read().splitlines()
+    root.handlers, root.level = before
+    structlog.reset_defaults()
+    assert (ready[:3], request[:3], broken[:3]) == ("<6>", "<4>", "<3>")
+    assert json.loads(ready[3:]) == {
+        "event": "ready",
+        "speed": 1.0,
+        "level": "info",
+        "logger": "plant_sim",
+    }
+    assert json.loads(request[3:])["event"] == "request by a\nb"
+    assert "Traceback" in json.loads(broken[3:])["exception"]
