@@ -120,10 +120,12 @@ def decoded(values: dict[str, Any]) -> Alarm | None:
     if not isinstance(event_id, bytes):
         return None
     severity, branch = values.get("Severity"), values.get("BranchId")
-    own = isinstance(branch, ua.NodeId) and not branch.is_null()
+    beside = ""
+    if isinstance(branch, ua.NodeId) and not branch.is_null():
+        beside = f"/{branch.to_string()}"
     active = values.get("ActiveState/Id")
     return Alarm(
-        key=condition.to_string() + (f"/{branch.to_string()}" if own else ""),
+        key=condition.to_string() + beside,
         condition=condition,
         event_id=event_id,
         name=_text(values.get("ConditionName")) or condition.to_string(),
