@@ -23,7 +23,7 @@ LONGEST_TEXT = 500
 
 _REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 _CONDITION = ua.NodeId(ua.ObjectIds.ConditionType)
-_ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+ACKNOWLEDGE_METHOD = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
 _START = ua.NodeId(ua.ObjectIds.RefreshStartEventType)
 _END = ua.NodeId(ua.ObjectIds.RefreshEndEventType)
 _REQUIRED = ua.NodeId(ua.ObjectIds.RefreshRequiredEventType)
@@ -87,7 +87,7 @@ def acknowledge_request(alarm: Alarm, comment: str) -> ua.CallMethodRequest:
     """Say that an alarm was seen, as its last event told it."""
     return ua.CallMethodRequest(
         ObjectId=alarm.condition,
-        MethodId=_ACKNOWLEDGE,
+        MethodId=ACKNOWLEDGE_METHOD,
         InputArguments=[
             ua.Variant(alarm.event_id, ua.VariantType.ByteString),
             ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
