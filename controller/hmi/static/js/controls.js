@@ -24,7 +24,7 @@ export class Controls {
     const { mode = [], setpoints = [] } = view.actions ?? {};
     const shape = JSON.stringify([mode, setpoints.map(({ tag, unit }) => [tag, unit])]);
     if (shape !== this.shape) this.build(mode, setpoints, shape);
-    for (const button of this.modes.children) setAttribute(button, "aria-pressed", button.value === view.selected ? "true" : "false");
+    for (const button of this.modes.children) setAttribute(button, "aria-pressed", button.value === (view.selected ?? view.actions?.selected) ? "true" : "false");
     for (const one of this.inputs) one.update(view);
     setText(this.shedWords, view.shed_reason ? `Shed: ${view.shed_reason}` : "");
     this.shed.hidden = view.actions?.acknowledge_shed !== true;

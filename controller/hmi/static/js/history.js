@@ -8,7 +8,7 @@ import { fixed, localInput, serverNow, spaced, stamp, toDate } from "./words.js"
 
 const PRESETS = [["15 min", 900], ["1 h", 3600], ["8 h", 28800], ["24 h", 86400], ["7 d", 604800]];
 const POINTS = 1000;
-const LOOK = { pv: "pv", sp: "sp", actual: "actual", applied: "applied", corrected: "corrected", policy: "policy", target: "corrected" };
+const LOOK = { pv: "pv", sp: "sp", actual: "applied", applied: "applied", corrected: "corrected", policy: "policy", target: "corrected" };
 
 const from = byId("from");
 const to = byId("to");

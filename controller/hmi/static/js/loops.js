@@ -1,8 +1,8 @@
 // One panel a variable: figures, bar, trend, and the figures of the trend as a table.
 import { el, setAttribute, setText } from "./dom.js";
-import { bar, beyond, limitWords } from "./marks.js";
+import { bar, barOf, beyond, limitsOf, rangeWords, trouble } from "./marks.js";
 import { Trend, legend, valuesTable } from "./trends.js";
-import { fixed, span, spaced } from "./words.js";
+import { fixed, spaced } from "./words.js";
 
 /** What both kinds share: the panel, the trend and its table. */
 class Loop {
@@ -40,7 +40,7 @@ class Loop {
 
   mark(value) {
     setAttribute(this.node, "data-stale", value.stale ? "yes" : null);
-    setText(this.note, value.stale ? `stale, ${span(value.age_s)} old` : value.quality && value.quality !== "good" ? value.quality : "");
+    setText(this.note, trouble(value));
   }
 }
 
@@ -61,22 +61,22 @@ export class Controlled extends Loop {
     );
   }
 
-  update({ cvs }) {
-    const now = cvs.find((cv) => cv.tag === this.tag);
+  update({ cvs, actions }) {
+    const allowed = actions?.setpoints?.find((one) => one.tag === this.tag) ?? {};
+    const now = { ...cvs.find((cv) => cv.tag === this.tag), sp_low: allowed.low, sp_high: allowed.high };
     this.now = now;
     setText(this.value, fixed(now.pv, this.digits));
     setText(this.wanted, `SP ${fixed(now.sp, this.digits)}`);
-    const scale = `${fixed(now.range_low ?? now.low, 0)} to ${fixed(now.range_high ?? now.high, 0)} ${now.unit}`;
-    const limits = limitWords(now.limits, 0, now.unit);
-    setText(this.words, limits ? `${scale}; ${limits}` : scale);
+    setText(this.words, rangeWords(now));
     setAttribute(this.node, "data-beyond", beyond(now.pv, now.limits).length ? "yes" : null);
     this.mark(now);
-    this.scale.update({ from: now.range_low ?? now.low, to: now.range_high ?? now.high, value: now.pv, wanted: now.sp, low: now.low, high: now.high, limits: now.limits });
+    this.scale.update(barOf(now));
   }
 
   limits() {
-    const { limits = [], low, high } = this.now ?? {};
-    const lines = limits.map(({ name, value }) => ({ value, label: `${name} ${fixed(value, 0)}`, always: true }));
+    if (this.now === null) return [];
+    const { sp_low: low, sp_high: high } = this.now;
+    const lines = limitsOf(this.now).map(({ name, value, ceiling }) => ({ value, label: `${name} ${fixed(value, 0)}`, always: !ceiling }));
     const ends = [[low, "lowest SP"], [high, "highest SP"]].filter(([value]) => Number.isFinite(value));
     return [...lines, ...ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, 0)}`, always: false }))];
   }
@@ -98,11 +98,11 @@ export class Manipulated extends Loop {
     this.mode = el("span", { class: "loop-mode" });
     this.words = el("span", { class: "limits" });
     this.reason = el("p", { class: "why" });
-    this.figures = Object.fromEntries(["policy", "corrected", "applied", "actual"].map((name) => [name, el("dd", { "data-figure": name })]));
-    const list = Object.entries(this.figures).map(([name, figure]) => el("div", {}, el("dt", {}, name), figure));
+    this.figures = Object.fromEntries(["policy", "corrected", "applied", "actual"].map((name) => [name, el("span", { class: "value", "data-figure": name })]));
+    const list = Object.entries(this.figures).map(([name, figure]) => el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))));
     this.node = this.frame(
       el("p", { class: "figures" }, this.mode, this.note, this.words),
-      el("dl", { class: "steps" }, ...list, el("div", { class: "unit-of" }, mv.unit)),
+      el("dl", { class: "steps" }, ...list),
       this.reason,
     );
   }

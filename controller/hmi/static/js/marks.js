@@ -1,6 +1,6 @@
 // Small pictures with a meaning: alarm symbols, mode, lamps, and the bar of a value between its limits.
 import { el, setAttribute, setText, svg } from "./dom.js";
-import { fixed } from "./words.js";
+import { fixed, span } from "./words.js";
 
 // Priority by shape and number as well as by colour (ISA-101, ISA-18.2).
 const SHAPES = {
@@ -40,9 +40,10 @@ export function lamp(label) {
 /** The mode as a box of text. */
 export function modeBox() {
   const node = el("span", { class: "mode" });
-  const update = (mode) => {
+  const update = (mode, stale = false) => {
     setText(node, mode ?? "unknown");
     setAttribute(node, "data-mode", mode ?? "unknown");
+    setAttribute(node, "data-stale", stale ? "yes" : null);
   };
   return { node, update };
 }
@@ -60,7 +61,7 @@ export function bar() {
   picture.append(svg("rect", { class: "track", x: 0, y: 11, width: "100%", height: 7 }), allowed, marks, target, pointer);
   let drawn = "";
 
-  /** from, to: the scale; value, wanted: PV and SP; low, high: allowed; limits: [{kind, value, priority}]. */
+  /** from, to: the scale; value, wanted: PV and SP; low, high: where SP may be; limits: [{kind, value}]. */
   function update({ from, to, value, wanted, low, high, limits = [] }) {
     const share = (number) => Math.min(Math.max((number - from) / (to - from), 0), 1);
     const usable = Number.isFinite(from) && Number.isFinite(to) && to > from;
@@ -100,9 +101,39 @@ function place(marker, value, share) {
   if (exists) setAttribute(marker, "x", `${(100 * share(value)).toFixed(2)}%`);
 }
 
-/** Limits in words: "high 361.0, 365.0". */
+/** Limits in words: "T_H > 361 K, T_HH > 365 K". */
 export function limitWords(limits, digits, unit) {
   return (limits ?? []).map((limit) => `${limit.name} ${limit.kind === "low" ? "<" : ">"} ${fixed(limit.value, digits)} ${unit}`).join(", ");
+}
+
+/** What `bar` wants to know of a CV. */
+export const barOf = (cv) => ({
+  from: cv.range_low ?? cv.low,
+  to: cv.range_high ?? cv.high,
+  value: cv.pv,
+  wanted: cv.sp,
+  low: cv.sp_low,
+  high: cv.sp_high,
+  limits: limitsOf(cv),
+});
+
+/** The limits of a CV: those of its alarms, and the ceiling that the controller keeps below. */
+export function limitsOf(cv) {
+  const ceiling = Number.isFinite(cv.safe_high) ? [{ name: "ceiling", kind: "high", value: cv.safe_high, ceiling: true }] : [];
+  return [...ceiling, ...(cv.limits ?? [])];
+}
+
+/** Scale and limits of a CV in words. */
+export function rangeWords(cv) {
+  const scale = `${fixed(cv.range_low ?? cv.low, 0)} to ${fixed(cv.range_high ?? cv.high, 0)} ${cv.unit}`;
+  const words = limitWords(limitsOf(cv), 0, cv.unit);
+  return words ? `${scale}; ${words}` : scale;
+}
+
+/** Why a value is not to be relied on, "" if it is. */
+export function trouble({ stale, quality, age_s: age }) {
+  if (stale) return Number.isFinite(age) ? `stale, ${span(age)} old` : "stale";
+  return quality && quality !== "good" ? quality : "";
 }
 
 /** The limit alarms that a value is beyond. */

@@ -1,6 +1,6 @@
 // The overview: one card a unit, always in the same place.
 import { el, byId, setAttribute, setText } from "./dom.js";
-import { alarmMark, bar, beyond, limitWords, modeBox } from "./marks.js";
+import { alarmMark, bar, barOf, beyond, modeBox, rangeWords, trouble } from "./marks.js";
 import { announceMode, start } from "./shell.js";
 import { fixed, milliseconds, span, spaced } from "./words.js";
 
@@ -31,7 +31,7 @@ class Card {
   }
 
   update(summary) {
-    this.mode.update(summary.mode);
+    this.mode.update(summary.mode, summary.mode_stale);
     setText(this.why, summary.mode_text ?? "");
     setText(this.link, summary.connected ? "" : summary.link_text || "no connection to the plant");
     setAttribute(this.node, "data-connected", summary.connected ? "yes" : "no");
@@ -72,28 +72,14 @@ function controlled(cv) {
   const update = (now) => {
     setText(value, fixed(now.pv, now.digits));
     setText(wanted, `SP ${fixed(now.sp, now.digits)}`);
-    setText(limits, ranges(now));
+    setText(limits, rangeWords(now));
     setText(note, trouble(now));
     setAttribute(node, "data-stale", now.stale ? "yes" : null);
     setAttribute(node, "data-quality", now.quality ?? "none");
     setAttribute(node, "data-beyond", beyond(now.pv, now.limits).length ? "yes" : null);
-    scale.update({ from: now.range_low ?? now.low, to: now.range_high ?? now.high, value: now.pv, wanted: now.sp, low: now.low, high: now.high, limits: now.limits });
+    scale.update(barOf(now));
   };
   return { node, update };
-}
-
-function ranges(cv) {
-  const low = cv.range_low ?? cv.low;
-  const high = cv.range_high ?? cv.high;
-  const scale = `${fixed(low, 0)} to ${fixed(high, 0)} ${cv.unit}`;
-  const words = limitWords(cv.limits, 0, cv.unit);
-  return words ? `${scale}; ${words}` : scale;
-}
-
-/** Why a value is not to be relied on, "" if it is. */
-function trouble({ stale, quality, age_s: age }) {
-  if (stale) return `stale, ${span(age)} old`;
-  return quality && quality !== "good" ? quality : "";
 }
 
 function manipulated(mv) {

@@ -18,30 +18,30 @@ async function load() {
   }
 }
 
-function panels(row, units, document) {
+function panels(row, units, record) {
   return [
-    panel("Decision", decision(row, document)),
+    panel("Decision", decision(row, record)),
     panel("Process", processTable(row, units)),
     panel("Moves", movesTable(row, units)),
-    panel("Time", timeFacts(row), stagesTable(document.stage_s ?? {})),
-    panel("Findings", findings(document)),
-    panel("The whole record", el("details", {}, el("summary", {}, "as JSON"), el("pre", { class: "record", tabindex: 0, role: "region", "aria-label": "record as JSON" }, JSON.stringify(document, null, 1)))),
+    panel("Time", timeFacts(row), stagesTable(record.stage_s ?? {})),
+    panel("Findings", findings(record)),
+    panel("The whole record", el("details", {}, el("summary", {}, "as JSON"), el("pre", { class: "record", tabindex: 0, role: "region", "aria-label": "record as JSON" }, JSON.stringify(record, null, 1)))),
   ];
 }
 
 const yes = (value) => (value === true ? "yes" : value === false ? "no" : "-");
 
-const decision = (row, document) =>
+const decision = (row, record) =>
   facts([
     ["time", stamp(row.time)],
-    ["mode", document.mode_before && document.mode_before !== row.mode ? `${document.mode_before}, then ${row.mode}` : (row.mode ?? "-")],
+    ["mode", record.mode_before && record.mode_before !== row.mode ? `${record.mode_before}, then ${row.mode}` : (row.mode ?? "-")],
     ["reason", row.reason || "-"],
     ["certified", yes(row.certified)],
     ["gap", short(row.gap)],
     ["tolerance", short(row.tolerance)],
     ["iterations", row.iterations ?? "-"],
     ["written", yes(row.written)],
-    ["outcome", [row.outcome, document.outcome_detail].filter(Boolean).join(", ") || "-"],
+    ["outcome", [row.outcome, record.outcome_detail].filter(Boolean).join(", ") || "-"],
   ]);
 
 function processTable(row, units) {

@@ -8,8 +8,12 @@ import { fixed, milliseconds, short, span } from "./words.js";
 export class Side {
   constructor(unit) {
     this.controls = new Controls(unit);
-    this.parts = [new State(), this.controls, new Handshake(), new Certificate(), new Scan(), new Model(unit), new Alarms()];
-    this.panels = this.parts.map((part) => part.node);
+    const columns = [
+      [new State(), this.controls, new Scan()],
+      [new Alarms(), new Handshake(), new Certificate(), new Model(unit)],
+    ];
+    this.parts = columns.flat();
+    this.columns = columns.map((parts) => el("div", { class: "side-column" }, ...parts.map((part) => part.node)));
   }
 
   update(view) {
@@ -35,14 +39,16 @@ class State {
     this.why = el("p", { class: "reason" });
     this.link = el("p", { class: "problem" });
     this.figures = new Figures(["selected", "in control", "controller"]);
-    this.node = panel("Mode", el("p", { class: "mode-line" }, this.mode.node), this.why, this.link, this.figures.node);
+    this.source = el("p", { class: "why" });
+    this.node = panel("Mode", el("p", { class: "mode-line" }, this.mode.node), this.why, this.link, this.figures.node, this.source);
   }
 
   update(view) {
-    this.mode.update(view.mode);
+    this.mode.update(view.mode, view.mode_stale);
     setText(this.why, view.mode_text ?? "");
     setText(this.link, view.connected ? "" : view.link_text || "no connection to the plant");
-    this.figures.set("selected", view.selected ?? "-");
+    setText(this.source, view.journal_text ?? "");
+    this.figures.set("selected", view.selected ?? view.actions?.selected ?? "-");
     const active = view.handshake?.find((part) => part.name === "active")?.on;
     this.figures.set("in control", active === true ? "trimtab" : active === false ? "DCS PI" : "unknown");
     const age = view.scan?.age_s > 5 ? `, last scan ${span(view.scan.age_s)} ago` : "";
@@ -120,7 +126,7 @@ class Model {
   }
 
   update({ model }) {
-    this.figures.set("bundle", model?.name ?? "-");
+    this.figures.set("bundle", [model?.name, model?.version].filter(Boolean).join(" ") || "-");
     this.figures.set("novelty", noveltyWords(model?.novelty));
     const share = model?.outside_bands;
     this.figures.set("outside bands", Number.isFinite(share) ? `${fixed(100 * share, 0)} % of predictions` : "-");
@@ -132,8 +138,8 @@ export const noveltyWords = (novelty) => (Number.isFinite(novelty) ? `${fixed(no
 
 class Alarms {
   constructor() {
-    this.words = el("p", { class: "alarm-words" });
-    this.node = panel("Alarms", this.words, el("a", { href: "/alarms" }, "Alarm list"));
+    this.words = el("a", { href: "/alarms", class: "alarm-words" });
+    this.node = panel("Alarms", this.words);
   }
 
   update({ alarms }) {

@@ -151,6 +151,7 @@ export class Trend {
     pen.rect(left, top, width, height);
     pen.clip();
     pen.lineWidth = devicePixelRatio;
+    pen.textBaseline = "alphabetic";
     pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     for (const limit of this.limits()) {
       const y = plot.valToPos(limit.value, "y", true);
@@ -162,10 +163,17 @@ export class Trend {
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
-      const above = y - 4 * devicePixelRatio > top + 12 * devicePixelRatio;
-      pen.fillText(limit.label, left + 4 * devicePixelRatio, above ? y - 3 * devicePixelRatio : y + 12 * devicePixelRatio);
+      this.label(pen, limit, y, { left, top, right: left + width });
     }
     pen.restore();
+  }
+
+  /** The name of a limit: of an alarm on the left, any other on the right. */
+  label(pen, limit, y, { left, top, right }) {
+    const unit = devicePixelRatio;
+    pen.textAlign = limit.always ? "left" : "right";
+    const below = y - 14 * unit < top;
+    pen.fillText(limit.label, limit.always ? left + 4 * unit : right - 4 * unit, below ? y + 12 * unit : y - 3 * unit);
   }
 
   point(index) {
@@ -208,8 +216,11 @@ function series({ look, label }) {
   return { label, stroke: () => colour(LOOKS[look].colour), width, dash, paths, points: { show: false }, spanGaps: false };
 }
 
-/** Digits after the point that tell ticks apart. */
-const places = (step) => Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+/** Digits after the point that ticks `step` apart need: 0 for 5, 1 for 2.5, 2 for 0.05. */
+function places(step) {
+  const enough = (digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6 * step * 10 ** digits;
+  return [0, 1, 2, 3, 4, 5].find(enough) ?? 6;
+}
 
 /** The lines of a trend in words: swatch and label each. */
 export const legend = (lines) =>

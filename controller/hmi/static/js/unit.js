@@ -3,8 +3,10 @@ import { ApiError, get, path } from "./api.js";
 import { Buffer, instant } from "./buffer.js";
 import { byId, remember, remembered, setText } from "./dom.js";
 import { Controlled, Manipulated } from "./loops.js";
+import { modeBox } from "./marks.js";
 import { announceMode, start, unitName } from "./shell.js";
 import { Side } from "./side.js";
+import { seconds, serverNow } from "./words.js";
 
 const MOST_POINTS = 6000;
 const REDRAW_MS = 500;
@@ -12,6 +14,7 @@ const REDRAW_MS = 500;
 const buffer = new Buffer();
 const windowChoice = byId("window");
 const fullChoice = byId("full");
+const mode = modeBox();
 let loops = [];
 let side = null;
 let shape = "";
@@ -36,8 +39,9 @@ function show(now) {
   if (shape !== shapeOf(now)) build(now);
   for (const loop of loops) loop.update(now);
   side.update(now);
+  mode.update(now.mode, now.mode_stale);
   announceMode(now);
-  buffer.add(now.time, instant(now));
+  buffer.add(seconds(now.time) ?? serverNow(), instant(now));
   if (buffer.size > MOST_POINTS) load();
   if (Date.now() - drawnAt > REDRAW_MS) draw();
 }
@@ -47,16 +51,17 @@ function build(now) {
   loops = [...now.cvs.map((cv) => new Controlled(cv)), ...now.mvs.map((mv) => new Manipulated(mv))];
   byId("trends").replaceChildren(...loops.map((loop) => loop.node));
   side = new Side(unitName);
-  byId("side").replaceChildren(...side.panels);
+  byId("side").replaceChildren(...side.columns);
   setText(document.querySelector("h1"), now.title || now.unit);
 }
 
 function draw() {
   if (view === null) return;
   drawnAt = Date.now();
-  const seconds = Number(windowChoice.value);
-  buffer.trim(view.time - seconds);
-  for (const loop of loops) loop.draw(buffer, { from: view.time - seconds, to: view.time, full: fullChoice.checked });
+  const to = serverNow();
+  const from = to - Number(windowChoice.value);
+  buffer.trim(from);
+  for (const loop of loops) loop.draw(buffer, { from, to, full: fullChoice.checked });
 }
 
 let asked = 0;
@@ -75,5 +80,6 @@ async function load() {
   }
 }
 
+byId("mode").append(mode.node);
 start({ unit: show, onBack: load });
 load();

@@ -60,9 +60,16 @@ export function toDate(when) {
 /** InitiatorFeed -> Initiator Feed. */
 export const spaced = (tag) => String(tag).replace(/([a-z0-9])([A-Z])/g, "$1 $2");
 
+/** Seconds since 1970, null where there is no such time. */
+export function seconds(when) {
+  const date = toDate(when);
+  return date ? date.getTime() / 1000 : null;
+}
+
 /** Seconds since 1970 of the server, as far as its last message tells. */
 const offset = { seconds: 0 };
 export const serverNow = () => Date.now() / 1000 + offset.seconds;
-export function learnTime(seconds) {
-  if (finite(seconds)) offset.seconds = seconds - Date.now() / 1000;
+export function learnTime(when) {
+  const told = seconds(when);
+  if (told !== null) offset.seconds = told - Date.now() / 1000;
 }
