@@ -2,12 +2,12 @@
 import { confirmAction } from "./confirm.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { alarmMark } from "./marks.js";
-import { mayAct, onSession, start, whyNot } from "./shell.js";
+import { onSession, start, whyNot } from "./shell.js";
 import { table } from "./tables.js";
 import { stamp } from "./words.js";
 
-const RANK = { unacknowledged: 0, returned: 1, acknowledged: 2, normal: 3 };
-const WORDS = { unacknowledged: "active, unacknowledged", acknowledged: "active, acknowledged", returned: "returned, unacknowledged", normal: "normal" };
+const RANK = { unacknowledged: 0, returned: 1, acknowledged: 2, shelved: 3, normal: 4 };
+const WORDS = { shelved: "shelved", unacknowledged: "active, unacknowledged", acknowledged: "active, acknowledged", returned: "returned, unacknowledged", normal: "normal" };
 const PRIORITY = { high: 0, medium: 1, low: 2 };
 
 const COLUMNS = [
@@ -52,7 +52,7 @@ function order(a, b) {
 
 function draw() {
   const rows = shown();
-  const key = JSON.stringify([rows, sorted, mayAct()]);
+  const key = JSON.stringify([rows, sorted, rows.map((alarm) => whyNot(alarm.unit, "acknowledge"))]);
   if (key === drawn) return; // what has not changed keeps its focus
   drawn = key;
   const focused = document.activeElement?.dataset ?? {};
@@ -70,17 +70,19 @@ function cells(alarm) {
     alarm.name,
     alarm.message ?? "",
     alarm.source ?? "",
-    stamp(alarm.time),
+    alarm.stale ? `${stamp(alarm.time)}, stale` : stamp(alarm.time),
     alarm.comment ?? "",
     acknowledgeButton(alarm),
   ];
 }
 
 function acknowledgeButton(alarm) {
-  if (alarm.acked || alarm.state === "normal" || alarm.state === "acknowledged") return "";
+  if (alarm.state !== "unacknowledged" && alarm.state !== "returned") return "";
+  const reason = whyNot(alarm.unit, "acknowledge");
   const button = el("button", { type: "button", "data-alarm": `${alarm.unit} ${alarm.id}`, "aria-label": `Acknowledge ${alarm.name} of ${alarm.unit}` }, "Acknowledge");
-  button.disabled = !mayAct();
-  setAttribute(button, "aria-describedby", mayAct() ? null : "why");
+  button.disabled = reason !== "";
+  setAttribute(button, "title", reason);
+  setAttribute(button, "aria-describedby", reason ? "why" : null);
   button.addEventListener("click", () => acknowledge(alarm));
   return button;
 }
@@ -104,8 +106,8 @@ onSession(() => {
   draw();
 });
 start({
-  alarms: (value) => {
-    alarms = value.alarms;
+  alarms: (now) => {
+    alarms = now;
     draw();
   },
 });

@@ -26,8 +26,9 @@ export class Controls {
     if (shape !== this.shape) this.build(mode, setpoints, shape);
     for (const button of this.modes.children) setAttribute(button, "aria-pressed", button.value === (view.selected ?? view.actions?.selected) ? "true" : "false");
     for (const one of this.inputs) one.update(view);
-    setText(this.shedWords, view.shed_reason ? `Shed: ${view.shed_reason}` : "");
-    this.shed.hidden = view.actions?.acknowledge_shed !== true;
+    const shed = view.handshake?.find((part) => part.name === "shed");
+    setText(this.shedWords, shed?.on ? `Shed: ${shed.text}` : "");
+    this.shed.hidden = view.actions?.acknowledge_shed !== true || shed?.on === false;
     this.enable();
   }
 
@@ -39,14 +40,19 @@ export class Controls {
   }
 
   enable() {
-    const reason = whyNot() || (this.view?.connected === false ? "No connection to the plant." : "");
-    setText(this.why, reason);
-    this.why.hidden = reason === "";
-    const controls = this.node.querySelectorAll("button, input");
-    for (const control of controls) {
-      control.disabled = reason !== "";
-      setAttribute(control, "aria-describedby", reason ? "controls-why" : null);
+    const whole = this.view?.connected === false ? "No connection to the plant." : "";
+    const reasons = new Set();
+    const groups = [[this.modes, "mode"], [this.setpoints, "setpoint"], [this.shed, "acknowledge_shed"]];
+    for (const [box, action] of groups) {
+      const reason = whyNot() || whole || whyNot(this.unit, action);
+      const controls = box.matches("button") ? [box] : box.querySelectorAll("button, input");
+      if (reason && controls.length && !box.hidden) reasons.add(reason);
+      for (const control of controls) {
+        control.disabled = reason !== "";
+        setAttribute(control, "aria-describedby", reason ? "controls-why" : null);
+      }
     }
+    setText(this.why, [...reasons].join(" "));
   }
 
   select(mode) {

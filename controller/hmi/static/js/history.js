@@ -8,7 +8,7 @@ import { fixed, localInput, serverNow, spaced, stamp, toDate } from "./words.js"
 
 const PRESETS = [["15 min", 900], ["1 h", 3600], ["8 h", 28800], ["24 h", 86400], ["7 d", 604800]];
 const POINTS = 1000;
-const LOOK = { pv: "pv", sp: "sp", actual: "applied", applied: "applied", corrected: "corrected", policy: "policy", target: "corrected" };
+const LOOK = { pv: "pv", sp: "sp", actual: "actual", applied: "applied", corrected: "corrected", policy: "policy", target: "corrected" };
 
 const from = byId("from");
 const to = byId("to");
@@ -59,9 +59,9 @@ async function readVariables() {
 
 const say = (text) => setText(byId("state"), text);
 
-function show({ time, series }, start, end) {
+function show({ time, series, sampled = false, missing = [] }, start, end) {
   const shown = variables.map((variable) => ({ ...variable, lines: linesOf(variable, series) })).filter(({ lines }) => lines.length);
-  say(time.length === 0 || shown.length === 0 ? "Nothing is recorded in this range." : `${stamp(start)} to ${stamp(end)}, ${time.length} points; draw a range with the pointer to look closer.`);
+  say(time.length === 0 || shown.length === 0 ? "Nothing is recorded in this range." : `${stamp(start)} to ${stamp(end)}, ${time.length} points; ${sampled ? "thinned to samples, " : ""}${missing.length ? `without ${missing.join(", ")}, ` : ""}draw a range with the pointer to look closer.`);
   byId("history").replaceChildren(...shown.map((variable) => chart(variable, time, series, start, end)));
   byId("figures").hidden = shown.length === 0;
   byId("figures-table").replaceChildren(figures(shown, series));

@@ -3,7 +3,7 @@ import { learnTime } from "./words.js";
 
 const SILENCE_MS = 5000; // the server sends something every 2 s
 const AGAIN_MS = [500, 1000, 2000, 3000];
-const EVENTS = ["units", "unit", "alarms"];
+const EVENTS = ["units", "unit", "alarms", "beat"];
 
 /**
  * Follow the stream of one unit, or of all (null).

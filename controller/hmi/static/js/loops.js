@@ -113,7 +113,7 @@ export class Manipulated extends Loop {
     this.now = { ...now, ...move };
     const shown = { policy: move.policy, corrected: move.corrected, applied: move.applied, actual: now.actual };
     for (const [name, value] of Object.entries(shown)) setText(this.figures[name], fixed(value, this.digits));
-    setText(this.mode, now.mode ?? "");
+    setText(this.mode, [now.mode, now.status].filter(Boolean).join(", "));
     setText(this.words, `${fixed(this.now.low, this.digits)} to ${fixed(this.now.high, this.digits)} ${now.unit}`);
     setText(this.reason, move.reason ?? "");
     this.mark(now);

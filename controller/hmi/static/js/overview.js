@@ -102,7 +102,7 @@ function footer({ scan, controller }) {
   return `scan ${milliseconds(scan?.duration_s)} of ${milliseconds(scan?.deadline_s)}${scan?.late ? ", late" : ""}${age}`;
 }
 
-function showUnits({ units }) {
+function showUnits(units) {
   for (const summary of units) {
     let card = cards.get(summary.unit);
     if (card?.shape !== shapeOf(summary)) {

@@ -10,21 +10,26 @@ const { page, unit = null } = document.body.dataset;
 
 export const unitName = unit;
 
-/** Who is logged in: {user, roles, expires_s, csrf}; `mayAct` and why not. */
-let present = { user: null, roles: [] };
+// Who is logged in, and what each plant permits: units: {R101: ["mode", ...]}, refused: {R102: why}.
+const NOBODY = { user: null, units: {}, refused: {} };
+let present = NOBODY;
 let ends = null; // Date.now() at which the session ends
 let over = false;
 let wasLost = false;
 let back = () => {};
 const listeners = [];
 
-export const mayAct = () => present.roles?.includes("operator") === true;
+const WORDS = { mode: "select the mode", setpoint: "change setpoints", acknowledge: "acknowledge alarms", acknowledge_shed: "acknowledge a shed" };
 
-/** Why controls are off, "" where they are on. */
-export function whyNot() {
+/** Why an action is off on a unit, "" where it is on; without an action: why nothing is on. */
+export function whyNot(name = null, action = null) {
   if (over) return "Your session is over: log in again to act.";
   if (!present.user) return "Read-only: log in to act.";
-  return mayAct() ? "" : `Read-only: ${present.user} is not an operator.`;
+  if (name === null) return "";
+  if (present.refused?.[name]) return `Read-only: ${name} did not take the login of ${present.user}: ${present.refused[name]}`;
+  const permits = present.units?.[name] ?? [];
+  if (action === null || permits.includes(action)) return "";
+  return `The plant does not permit ${present.user} to ${WORDS[action] ?? action}.`;
 }
 
 /** Call `listener` now and whenever the session changes. */
@@ -39,7 +44,7 @@ export async function refreshSession() {
     const had = present.user;
     present = await askSession();
     over = (over || had !== null) && present.user === null;
-    ends = present.user === null ? null : Date.now() + 1000 * (present.expires_s ?? Infinity);
+    ends = present.user === null || !Number.isFinite(present.expires_s) ? null : Date.now() + 1000 * present.expires_s;
   } catch {
     // no connection: the stream's banner says so
   }
@@ -48,7 +53,7 @@ export async function refreshSession() {
 
 /** An action was refused because the session is gone. */
 export function sessionIsOver() {
-  present = { ...present, user: null, roles: [] };
+  present = NOBODY;
   over = true;
   ends = null;
   showSession();
@@ -68,7 +73,7 @@ export function start({ onBack = () => {}, ...on } = {}) {
   refreshSession();
   setInterval(everySecond, 1000);
   everySecond();
-  const all = { ...on, alarms: (value) => (countAlarms(value.alarms), on.alarms?.(value)) };
+  const all = { ...on, alarms: (alarms) => (countAlarms(alarms), on.alarms?.(alarms)) };
   follow(unit, all, showLink);
 }
 
@@ -108,7 +113,7 @@ async function logOut() {
   } catch {
     // the session may be gone already: what the server says next counts
   }
-  present = { user: null, roles: [] };
+  present = NOBODY;
   over = false;
   await refreshSession();
   announce("logged out");

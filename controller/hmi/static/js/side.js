@@ -1,4 +1,5 @@
 // The right side of the unit page: mode and why, controls, hand-shake, certificate, scan, model, alarms.
+import { path } from "./api.js";
 import { Controls } from "./controls.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { alarmMark, lamp, modeBox } from "./marks.js";
@@ -9,7 +10,7 @@ export class Side {
   constructor(unit) {
     this.controls = new Controls(unit);
     const columns = [
-      [new State(), this.controls, new Scan()],
+      [new State(), this.controls, new Scan(unit)],
       [new Alarms(), new Handshake(), new Certificate(), new Model(unit)],
     ];
     this.parts = columns.flat();
@@ -72,7 +73,7 @@ class Handshake {
       this.list.replaceChildren(...[...this.lamps.values()].map((one) => one.node));
     }
     for (const part of handshake) this.lamps.get(part.name).update(part.on, part.text ?? "");
-    setText(this.lease, lease?.text ?? (lease?.owner ? `lease: ${lease.owner}` : "lease: nobody"));
+    setText(this.lease, lease?.text ? `Lease: ${lease.text}` : "");
   }
 }
 
@@ -97,11 +98,13 @@ class Certificate {
 }
 
 class Scan {
-  constructor() {
+  constructor(unit) {
+    this.unit = unit;
     this.meter = el("meter", { min: 0, "aria-label": "scan time against the deadline" });
     this.words = el("p", { class: "scan-words" });
-    this.figures = new Figures(["last scan", "overruns", "skipped"]);
-    this.node = panel("Scan", this.words, this.meter, this.figures.node);
+    this.figures = new Figures(["last scan", "period", "overruns", "skipped"]);
+    this.record = el("a", {});
+    this.node = panel("Scan", this.words, this.meter, this.figures.node, this.record);
   }
 
   update({ scan }) {
@@ -111,7 +114,12 @@ class Scan {
     this.meter.value = Math.min(took ?? 0, deadline ?? 1);
     setAttribute(this.meter, "data-late", late ? "yes" : null);
     this.figures.set("last scan", age === null || age === undefined ? "-" : `${span(age)} ago`);
+    this.figures.set("period", span(scan?.period_s));
     this.figures.set("overruns", countOf(scan?.overruns, scan?.scans));
+    const { run, id } = scan ?? {};
+    const known = Number.isInteger(run) && Number.isInteger(id);
+    setText(this.record, known ? `Record of scan ${id}` : "");
+    setAttribute(this.record, "href", known ? path("units", this.unit, "runs", run, "scans", id) : null);
     this.figures.set("skipped", scan?.skipped ?? "-");
   }
 }
