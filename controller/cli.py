@@ -15,6 +15,7 @@ import typer
 from controller.commissioning.certs_command import certs
 from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
+from controller.hmi.command import hmi
 from models.bundle import BundleError
 
 EXIT_ARTEFACT = 3
@@ -34,6 +35,7 @@ main.add_typer(tags, name="tags")
 main.add_typer(journal, name="journal")
 main.add_typer(certs, name="certs")
 main.command()(demo)
+main.command()(hmi)
 
 Config = Annotated[
     Path | None,

@@ -20,6 +20,7 @@ from asyncua.crypto import uacrypto
 from cryptography.exceptions import InvalidSignature
 
 from controller.opcua.nodes import AddressBook, resolve, value_types
+from controller.opcua.subscribing import SILENT_S, subscribe, watch_values
 from controller.opcua.targets import ANALOG, LARGEST_SINGLE
 from controller.opcua.time_limit import time_limit
 
@@ -51,13 +52,6 @@ SESSION_TIMEOUT_S = 30.0
 
 PROBE_S = 1.0
 """How often asyncua reads the server's state to notice a dead line."""
-
-KEEPALIVE_S = 2.0
-"""A subscription that has nothing to send says so after this time, unless the server revises it."""
-
-SILENT_S = 10.0
-SILENT_KEEPALIVES = 3.0
-"""A subscription is dead after the longer of SILENT_S and this many keep-alive times."""
 
 _CLOSE_S = 2.0
 
@@ -208,39 +202,11 @@ class Connection:
         await self._subscribe()
 
     async def _subscribe(self) -> None:
-        """One subscription for the whole image; notifications need no task each."""
-        session = self._client.uaclient.session
-        period_ms = self._wanted.publishing_s * 1000.0
-        keepalives = max(1, round(KEEPALIVE_S * 1000.0 / period_ms))
-        created = await session.create_subscription(
-            ua.CreateSubscriptionParameters(
-                RequestedPublishingInterval=period_ms,
-                RequestedLifetimeCount=10 * keepalives,
-                RequestedMaxKeepAliveCount=keepalives,
-                MaxNotificationsPerPublish=0,
-                PublishingEnabled=True,
-            ),
-            callback=self._published,
-        )
-        revised_s = created.RevisedPublishingInterval * created.RevisedMaxKeepAliveCount / 1000.0
-        self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * revised_s)
-        items = [
-            ua.MonitoredItemCreateRequest(
-                ItemToMonitor=read,
-                MonitoringMode=ua.MonitoringMode.Reporting,
-                RequestedParameters=ua.MonitoringParameters(
-                    ClientHandle=handle, SamplingInterval=period_ms, QueueSize=1, DiscardOldest=True
-                ),
-            )
-            for handle, read in enumerate(self._read_parameters.NodesToRead)
-        ]
-        await session.create_monitored_items(
-            ua.CreateMonitoredItemsParameters(
-                SubscriptionId=created.SubscriptionId,
-                TimestampsToReturn=ua.TimestampsToReturn.Source,
-                ItemsToCreate=items,
-            )
-        )
+        """One subscription for the whole image."""
+        session, period_s = self._client.uaclient.session, self._wanted.publishing_s
+        made = await subscribe(session, period_s, self._published)
+        self._silent_s = made.silent_s
+        await watch_values(session, made, self._read_parameters.NodesToRead, period_s)
 
     def _published(self, result: ua.PublishResult) -> None:
         now = self._published_s = monotonic()
@@ -301,13 +267,18 @@ class Connection:
 
     async def close(self) -> None:
         """Close session, channel and socket; never raises and never waits long."""
-        try:
-            async with time_limit(_CLOSE_S):
-                await self._client.disconnect()
-        except FAULTS:
-            with contextlib.suppress(*FAULTS):
-                self._client.disconnect_socket()
-        await asyncio.sleep(0)
+        await hang_up(self._client)
+
+
+async def hang_up(client: Client) -> None:
+    """Close session, channel and socket of a client; never raises and never waits long."""
+    try:
+        async with time_limit(_CLOSE_S):
+            await client.disconnect()
+    except FAULTS:
+        with contextlib.suppress(*FAULTS):
+            client.disconnect_socket()
+    await asyncio.sleep(0)
 
 
 def encode(value: float | str, kind: ua.VariantType) -> ua.Variant:
