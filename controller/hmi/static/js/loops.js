@@ -101,8 +101,9 @@ export class Manipulated extends Loop {
     this.figures = Object.fromEntries(["policy", "corrected", "applied", "actual"].map((name) => [name, el("span", { class: "value", "data-figure": name })]));
     const list = Object.entries(this.figures).map(([name, figure]) => el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))));
     this.node = this.frame(
-      el("p", { class: "figures" }, this.mode, this.note, this.words),
+      el("p", { class: "figures" }, this.mode, this.note),
       el("dl", { class: "steps" }, ...list),
+      this.words,
       this.reason,
     );
   }

@@ -65,7 +65,7 @@ function figuresTable(title, figures, value = "Value") {
   const flat = (prefix, entry) =>
     entry !== null && typeof entry === "object" && !Array.isArray(entry)
       ? Object.entries(entry).flatMap(([name, inner]) => flat(prefix ? `${prefix}.${name}` : name, inner))
-      : [[prefix, typeof entry === "number" ? short(entry) : Array.isArray(entry) ? JSON.stringify(entry) : String(entry)]];
+      : [[prefix, typeof entry === "number" ? short(entry) : el("span", { class: "anywhere" }, Array.isArray(entry) ? JSON.stringify(entry) : String(entry))]];
   return table(title, [{ title: "Name" }, { title: value, class: "number" }], flat("", figures));
 }
 

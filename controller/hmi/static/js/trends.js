@@ -7,6 +7,9 @@ const styles = () => getComputedStyle(document.documentElement);
 let colours = {};
 let known = "";
 
+// Distances of marks on the axis of time, whole seconds and what people count by [s].
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
+
 /** A colour of hmi.css; canvases do not know the style sheet's variables. */
 function colour(name) {
   const theme = document.documentElement.dataset.theme;
@@ -112,7 +115,7 @@ export class Trend {
       scales: { x: { time: true, range: (_, low, high) => this.span(low, high) }, y: { range: (_, low, high) => this.extent(low, high) } },
       series: [{}, ...this.lines.map((line) => series(line))],
       axes: [
-        { ...axis, size: 28, space: 70, values: (_, ticks, __, ___, step) => ticks.map((tick) => (step >= 86400 ? stamp(tick).slice(5, 10) : clock(tick).slice(0, step >= 60 ? 5 : 8))) },
+        { ...axis, size: 28, space: 70, incrs: STEPS_S, values: (_, ticks, __, ___, step) => ticks.map((tick) => (step >= 86400 ? stamp(tick).slice(5, 10) : clock(tick).slice(0, step >= 60 ? 5 : 8))) },
         { ...axis, size: 46, space: 26, values: (_, ticks, __, ___, step) => ticks.map((tick) => fixed(tick, places(step))) },
       ],
       hooks: {
