@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.hmi import Hmi, Viewer, units_of
-from tests.integration.controller.soft_plant.conftest import Controller, Plant
+from tests.integration.controller.soft_plant.conftest import Controller, Plant, until
 
 SPEED, PERIOD_S = 600.0, 0.5
 """Slow enough for a browser beside it on two cores."""
@@ -21,9 +21,7 @@ def chromium():
     pytest.importorskip("playwright", reason="no playwright: run `make test`, which installs it")
     found = shutil.which("chromium")
     if found is None:
-        pytest.skip(
-            "no chromium; on Debian: apt-get install --no-install-recommends chromium fonts-dejavu-core"
-        )
+        pytest.skip("no chromium; on Debian: apt-get install --no-install-recommends chromium")
     return found
 
 
@@ -88,10 +86,17 @@ async def operator(plant):
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def in_auto(controller, operator):  # noqa: ARG001 - it must run
-    """The unit in AUTO."""
+async def in_auto(controller, operator):
+    """The unit in AUTO; the controller must see another selection first."""
+
+    async def seen() -> bool:
+        return await controller.mode() == "SHADOW"
+
     if not await operator.get("APC/Active"):
-        await operator.select(0)
+        if await operator.get("APC/ShedReason"):
+            await operator.call("APC/Acknowledge")
+        await operator.select(1)
+        await until(seen, 30.0, "the controller is in SHADOW")
         await operator.wait("APC/Permit", value=True, seconds=30.0)
         await operator.select(2)
         await operator.wait("APC/Active", value=True, seconds=30.0)
@@ -127,10 +132,11 @@ def as_operator(plant):
 def picture(request):
     """Keep a picture of a page where --screenshots names a folder."""
     folder = request.config.getoption("--screenshots")
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
     async def keep(viewer, name):
         if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
             await viewer.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return keep

@@ -1,6 +1,7 @@
 """Every page: shows what it is for, fits a phone, can be read by everybody, asks nobody else."""
 
 import pytest
+import pytest_asyncio
 
 from tests.browser.hmi import EVIL, VARIANTS
 
@@ -21,21 +22,28 @@ PAGES = {
 FIRST_LOAD_BYTES = 150_000
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(params=VARIANTS)
 def variant(request):
     return request.param, VARIANTS[request.param]
 
 
-@pytest.mark.parametrize("name", PAGES)
-async def test_page_is_whole_fits_and_is_accessible(name, variant, view, axe, picture, in_auto):
-    path, content = PAGES[name]
+@pytest_asyncio.fixture(loop_scope="session", params=PAGES)
+async def whole(request, variant, view, picture, in_auto):  # noqa: ARG001 - a unit at work
+    """Each page in each variant, shown."""
+    path, content = PAGES[request.param]
     shade, context = variant
     viewer = await view(path, **context)
     await viewer.shown(content)
     await viewer.says("#link", "^live$")
+    await picture(viewer, f"{request.param}-{shade}")
+    return viewer
+
+
+async def test_page_fits_and_is_accessible(whole, variant, axe):
+    viewer, (shade, _) = whole, variant
     assert await viewer.page.locator("h1").count() == 1
-    assert await viewer.page.evaluate("document.documentElement.dataset.theme") in shade + "light"
-    await picture(viewer, f"{name}-{shade}")
+    theme = "dark" if "dark" in shade else "light"
+    assert await viewer.page.evaluate("document.documentElement.dataset.theme") == theme
     wide, room = await viewer.page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
@@ -71,7 +79,8 @@ def headers(event) -> int:
     return int(event["response"].get("encodedDataLength", 0))
 
 
-async def test_overview_shows_what_the_plant_says(view, operator, in_auto):
+@pytest.mark.usefixtures("in_auto")
+async def test_overview_shows_what_the_plant_says(view, operator):
     viewer = await view("/")
     await viewer.says("article[data-unit=R101] .mode", "^AUTO$")
     await viewer.says("#totals", r"^2 units: .*1 without connection")
@@ -84,7 +93,8 @@ async def test_overview_shows_what_the_plant_says(view, operator, in_auto):
     await viewer.says("article[data-unit=R102] .problem", "No connection to opc.tcp://127.0.0.1:9")
 
 
-async def test_unit_page_shows_moves_certificate_lamps_and_scan(view, in_auto):
+@pytest.mark.usefixtures("in_auto")
+async def test_unit_page_shows_moves_certificate_lamps_and_scan(view):
     viewer = await view("/units/R101")
     await viewer.says(".side .mode", "^AUTO$")
     await viewer.says(".side .reason", "certified move is written")

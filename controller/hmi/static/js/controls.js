@@ -28,7 +28,7 @@ export class Controls {
     for (const one of this.inputs) one.update(view);
     const shed = view.handshake?.find((part) => part.name === "shed");
     setText(this.shedWords, shed?.on ? `Shed: ${shed.text}` : "");
-    this.shed.hidden = view.actions?.acknowledge_shed !== true || shed?.on === false;
+    this.shed.hidden = view.actions?.acknowledge_shed !== true || (shed !== undefined && shed.on !== true);
     this.enable();
   }
 

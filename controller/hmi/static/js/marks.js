@@ -31,7 +31,7 @@ export function lamp(label) {
   const node = el("li", {}, picture, el("span", { class: "lamp-label" }, label), state, words);
   const update = (on, text) => {
     setAttribute(node, "data-on", on === null || on === undefined ? "none" : on ? "yes" : "no");
-    setText(state, on === null || on === undefined ? "none" : on ? "on" : "off");
+    setText(state, on === null || on === undefined ? "unknown" : on ? "on" : "off");
     setText(words, text);
   };
   return { node, update };

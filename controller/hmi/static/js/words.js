@@ -14,7 +14,7 @@ export function fixed(value, digits = 1) {
 /** A number of any size in a few characters. */
 export function short(value) {
   if (!finite(value)) return NONE;
-  if (value === 0) return "0";
+  if (Number.isInteger(value) && Math.abs(value) < 1e12) return String(value);
   const size = Math.abs(value);
   return size < 1e-3 || size >= 1e6 ? value.toExponential(1) : String(Number(value.toPrecision(4)));
 }
