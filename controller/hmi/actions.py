@@ -27,6 +27,7 @@ from controller.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from controller.configuration.choices import Choice
     from controller.hmi.logins import Login
     from controller.hmi.operator_line import OperatorLine
     from controller.hmi.watch import Watch
@@ -102,11 +103,13 @@ def _mode(watch: Watch, line: OperatorLine, body: Mapping[str, Any]) -> Pending:
     only(body, "action", "value")
     unit = watch.unit
     wanted = text_of(body, "value", LONGEST_NAME)
-    choices = {name.upper(): choice for choice, name in reversed(unit.binding.mode_values.items())}
+    choices: dict[str, Choice] = {}
+    for choice, name in unit.binding.mode_values.items():
+        choices.setdefault(name.upper(), choice)  # the first of several
     if "mode" not in unit.binding.handshake:
         raise malformed(f"{unit.name} has no selector of modes")
     if wanted not in choices:
-        raise malformed(f"value: one of {', '.join(reversed(choices))}")
+        raise malformed(f"value: one of {', '.join(choices)}")
     _permitted(MODE in line.grants, "select the mode", unit.name)
     now = selector(unit, watch.seen()) or "unknown"
     return _pending(
@@ -186,7 +189,10 @@ def _acknowledge_shed(watch: Watch, line: OperatorLine, body: Mapping[str, Any])
     if not unit.tags.operator_methods():
         raise malformed(f"{unit.name} has no method that acknowledges a shed")
     _permitted(SHED in line.grants, "acknowledge a shed", unit.name)
-    reason = seen.text(unit.binding.handshake.get("shed_reason")) or "no reason is shown"
+    told = seen.text(unit.binding.handshake.get("shed_reason"))
+    if told == "" and seen.connected:
+        raise RefusedError(HTTPStatus.CONFLICT, "there is no shed to acknowledge")
+    reason = told or "no reason is shown"
     return _pending(
         unit.name,
         text=f"Acknowledge the shed of {unit.title} ({reason})?",

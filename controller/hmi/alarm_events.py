@@ -23,7 +23,7 @@ LONGEST_TEXT = 500
 
 _REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 _CONDITION = ua.NodeId(ua.ObjectIds.ConditionType)
-_ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+ACKNOWLEDGE_METHOD = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
 _START = ua.NodeId(ua.ObjectIds.RefreshStartEventType)
 _END = ua.NodeId(ua.ObjectIds.RefreshEndEventType)
 _REQUIRED = ua.NodeId(ua.ObjectIds.RefreshRequiredEventType)
@@ -87,7 +87,7 @@ def acknowledge_request(alarm: Alarm, comment: str) -> ua.CallMethodRequest:
     """Say that an alarm was seen, as its last event told it."""
     return ua.CallMethodRequest(
         ObjectId=alarm.condition,
-        MethodId=_ACKNOWLEDGE,
+        MethodId=ACKNOWLEDGE_METHOD,
         InputArguments=[
             ua.Variant(alarm.event_id, ua.VariantType.ByteString),
             ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
@@ -120,10 +120,12 @@ def decoded(values: dict[str, Any]) -> Alarm | None:
     if not isinstance(event_id, bytes):
         return None
     severity, branch = values.get("Severity"), values.get("BranchId")
-    own = isinstance(branch, ua.NodeId) and not branch.is_null()
+    beside = ""
+    if isinstance(branch, ua.NodeId) and not branch.is_null():
+        beside = f"/{branch.to_string()}"
     active = values.get("ActiveState/Id")
     return Alarm(
-        key=condition.to_string() + (f"/{branch.to_string()}" if own else ""),
+        key=condition.to_string() + beside,
         condition=condition,
         event_id=event_id,
         name=_text(values.get("ConditionName")) or condition.to_string(),

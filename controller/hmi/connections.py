@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from controller.logs import logger
+
+if TYPE_CHECKING:
+    import asyncio
 
 REQUEST_S = 10.0
 """A request must have come whole after this time, header and body."""

@@ -14,18 +14,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from controller.hmi.errors import RefusedError, malformed, unknown
-from controller.hmi.history import History
 from controller.hmi.hub import encoded
 from controller.hmi.query import table
-from controller.hmi.watch import Station
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from controller.hmi.history import History
     from controller.hmi.hub import Hub
     from controller.hmi.logins import Login, Logins
     from controller.hmi.settings import HmiSettings
-    from controller.hmi.watch import Watch
+    from controller.hmi.watch import Station, Watch
 
 LONGEST_BODY = 16 * 1024
 BODY_S = 10.0

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from controller.hmi.fleet import Unit
     from controller.hmi.values import Seen
 
-BEAT_AT_LEAST_S = 5.0
-"""A heartbeat is judged by polls of a second: younger than this it is never called still."""
+BEAT_AT_LEAST_S = 2.5
+"""The plant publishes and is polled within a second: a younger heartbeat is never called still."""
 
 _FLAGS = {
     "permit": ("Permit", "the DCS allows AUTO", "the DCS gives no permit"),

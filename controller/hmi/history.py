@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import OrderedDict
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +95,9 @@ class History:
                 continue
             found = way.gain * values + way.offset
             hold = name.partition("/")[0] in STEPS
-            series[name] = listed(bucketed(time_s, found, edges, hold=hold))
+            columns = bucketed(time_s, found, edges, hold=hold)
+            columns[axis(edges) > datetime.now(UTC).timestamp()] = np.nan
+            series[name] = listed(columns)
         if not series:
             raise HistoryError("the plant keeps no history of these tags")
         times = [round(float(value), 3) for value in axis(edges)]
@@ -135,7 +138,7 @@ async def _raw(
 async def _sampled(client: Client, node: ua.NodeId, edges: F64) -> tuple[F64, F64]:
     """The first value of every bucket."""
     found: list[ua.DataValue] = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         begin, end = (datetime.fromtimestamp(float(edge), UTC) for edge in (first, last))
         result = await _page(client, node, _details(begin, end, 1, bounds=False), None)
         found += result.values

@@ -120,7 +120,12 @@ class Logins:
         self._attempts.failed(keys)  # until it is known better, so that none slips in meanwhile
         lines, refused = await self._open(user, password)
         if not lines:
-            self._log.warning("login_refused", user=user, address=address, reasons=refused)
+            self._log.warning(
+                "login_refused",
+                user=user,
+                address=address,
+                reasons={name: str(no) for name, no in refused.items()},
+            )
             raise _refusal(refused, self._attempts, keys)
         for key in keys:
             self._attempts.succeeded(key)

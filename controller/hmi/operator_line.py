@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
+from controller.hmi.alarm_events import ACKNOWLEDGE_METHOD
 from controller.opcua.connection import FAULTS, encode, hang_up
 from controller.opcua.nodes import resolve, value_types
 from controller.opcua.requests import SESSION_LOST, detail_of, status_of
@@ -115,11 +116,13 @@ class OperatorLine:
             for key, level in zip(nodes, levels, strict=True)
             if isinstance(level, int) and level & ua.AccessLevel.CurrentWrite.mask
         }
-        methods = {key: method for key, (_, method) in self._book.methods.items()}
-        allowed = await self._read(list(methods.values()), ua.AttributeIds.UserExecutable)
-        if any(allowed):
+        methods = [ACKNOWLEDGE_METHOD, *(method for _, method in self._book.methods.values())]
+        alarms, *sheds = await self._read(methods, ua.AttributeIds.UserExecutable)
+        if alarms is not False:  # a server that does not tell is asked by trying
+            grants.add(ACKNOWLEDGE)
+        if any(sheds):
             grants.add(SHED)
-        self.grants = frozenset({*grants, ACKNOWLEDGE})
+        self.grants = frozenset(grants)
 
     async def _read(self, nodes: list[ua.NodeId], attribute: ua.AttributeIds) -> list[Any]:
         if not nodes:

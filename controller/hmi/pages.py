@@ -13,7 +13,6 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from controller.hmi.context import Context
 from controller.hmi.errors import unknown
 from controller.hmi.query import DIGITS
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
     from starlette.types import Scope
+
+    from controller.hmi.context import Context
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -93,9 +94,11 @@ class Pages:
         context = self._context
         given = request.path_params
         watch = context.watch(request) if "unit" in given else None
-        numbers = {name: _number(given[name], name) for name in ("run", "scan") if name in given}
+        numbers: dict[str, Any] = {
+            name: _number(given[name], name) for name in ("run", "scan") if name in given
+        }
         context.login(request, use=True)
-        found = {"unit": None, "run": None, "scan": None, **numbers}
+        found: dict[str, Any] = {"unit": None, "run": None, "scan": None, **numbers}
         if watch is not None:
             found["unit"] = {"name": watch.unit.name, "title": watch.unit.title}
         return self._render(request, request.scope["route"].name, found)

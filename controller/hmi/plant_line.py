@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0
 """Everything is read so often besides: a value that stands still sends no notification."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 3.0
 NEVER = "not connected yet"
 EVENTS = "events"
 """Name under which the object with the alarms is resolved beside the tags."""
@@ -132,6 +132,8 @@ class PlantLine:
         made = await subscribe(session, self._unit.publishing_s, self._published)
         await watch_values(session, made, reads.NodesToRead, self._unit.publishing_s)
         self.has_alarms = notifier is not None and await self._watch_alarms(session, made, notifier)
+        if not self.has_alarms:
+            self.alarms = AlarmList()
         return made, reads
 
     async def _watch_alarms(self, session: Any, made: Subscribed, notifier: ua.NodeId) -> bool:

@@ -179,7 +179,7 @@ def _in_auto(
         return known[1]
     if scans > COUNTED:
         return None
-    found = sum(document["mode_after"] == "AUTO" for document in reader.scans(run))
+    found = sum(1 for document in reader.scans(run) if document["mode_after"] == "AUTO")
     counted[run] = (scans, found)
     return found
 

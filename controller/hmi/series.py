@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ def decimated(time_s: F64, values: F64, points: int) -> tuple[F64, F64]:
         return time_s, values
     edges = np.linspace(0, count, points // 2 + 1).astype(int)
     times, rows = [], []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         times += [time_s[first], time_s[(first + last) // 2]]
         rows += list(_extremes(values[first:last]))
     return np.array(times), np.array(rows)

@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -28,7 +29,6 @@ from controller.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from controller.hmi.fleet import Unit
     from controller.hmi.settings import HmiSettings, WebSettings
@@ -86,12 +86,11 @@ async def serve(settings: HmiSettings, units: Mapping[str, Unit], ready: Path | 
         await asyncio.gather(*work, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-        if ready is not None:
-            ready.unlink(missing_ok=True)
+        _withdraw(ready)
 
 
 async def _until_started(server: Server, work: list[asyncio.Task[Any]]) -> None:
-    while not server.started and not any(task.done() for task in work):
+    while not server.started and not any(task.done() for task in work):  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.02)
 
 
@@ -176,7 +175,7 @@ def _socket(web: WebSettings) -> socket.socket:
             allowed="an address of this machine and a free port, or 0 for any",
             action=f"choose another, or end the program that has it ({error.strerror})",
         ) from None  # fmt: skip
-    listening.setblocking(False)
+    listening.settimeout(0.0)
     return listening
 
 
@@ -185,13 +184,19 @@ def _url(web: WebSettings, port: int) -> str:
     return f"{'https' if web.encrypted else 'http'}://{host}:{port}"
 
 
+def _withdraw(ready: Path | None) -> None:
+    """Remove the ready file: nobody serves any more."""
+    if ready is not None:
+        ready.unlink(missing_ok=True)
+
+
 def write_ready(path: Path, url: str) -> None:
     """Write {"url", "pid"} whole or not at all.  Raises ConfigError."""
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-        os.replace(name, path)
+        Path(name).replace(path)
     except OSError as error:
         raise ConfigError(
             file=path, key="--ready-file", received=error.strerror or str(error),

@@ -117,7 +117,7 @@ class UnitSettings(Section):
 
 
 class HmiSettings(Section):
-    """The whole of hmi.toml.  viewers: browsers that may watch at the same time."""
+    """The whole of hmi.toml.  viewers: browsers that may watch at once."""
 
     web: WebSettings = WebSettings()
     account: AccountSettings = AccountSettings()

@@ -80,7 +80,7 @@ class Watch:
             monotonic_s=now,
             tail=self.tail.tail,
             ranges=line.ranges,
-            alarms=counted(line.alarms.all()),
+            alarms={**counted(line.alarms.all()), "told": line.has_alarms},
             missing=line.missing,
             beat_s=None if self._beat_s is None else now - self._beat_s,
             dcs_beat_s=line.image.heartbeat_age_s(now),

@@ -57,7 +57,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def certificate_text(scan: Mapping[str, Any]) -> str:
+def certificate_text(scan: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line an answer
     """What the last certificate says, or why there is none."""
     gap, tolerance = scan["gap"], scan["tolerance"]
     match scan["proposal"]:
