@@ -250,4 +250,3 @@ def test_numbers_and_spans():
     assert finite(1.23456789123) == 1.234568
     assert [digits(0, span) for span in (0.01, 1, 2.5, 45, 250, 1e5)] == [6, 4, 3, 2, 1, 0]
     assert [duration(s) for s in (3, 150, 8000, 400000)] == ["3 s", "2 min", "2 h", "5 d"]
-
