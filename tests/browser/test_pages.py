@@ -158,7 +158,7 @@ async def test_model_page_shows_card_envelope_and_novelty(view):
 
 async def test_what_is_not_there_is_said_on_a_page(view):
     viewer = await view("/units/R999", forgiving=True)
-    await viewer.says("main", "404.*there is no unit")
+    await viewer.says("main", "there is no unit 'R999'")
     await viewer.go("/units/R101/runs/99")
     await viewer.says("#state", "there is no run 99")
 
