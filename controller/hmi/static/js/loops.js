@@ -75,9 +75,9 @@ export class Controlled extends Loop {
 
   limits() {
     if (this.now === null) return [];
-    const { sp_low: low, sp_high: high } = this.now;
-    const lines = limitsOf(this.now).map(({ name, value, ceiling }) => ({ value, label: `${name} ${fixed(value, 0)}`, always: !ceiling }));
-    const ends = [[low, "lowest SP"], [high, "highest SP"]].filter(([value]) => Number.isFinite(value));
+    const lines = limitsOf(this.now).map(({ name, value }) => ({ value, label: `${name} ${fixed(value, 0)}`, always: true }));
+    const { sp_low: lowest, sp_high: highest, low, high } = this.now;
+    const ends = [[lowest, "lowest SP"], [highest, "highest SP"], [low, "range low"], [high, "range high"]].filter(([value]) => Number.isFinite(value));
     return [...lines, ...ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, 0)}`, always: false }))];
   }
 

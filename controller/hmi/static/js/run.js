@@ -5,7 +5,7 @@ import { start, unitName } from "./shell.js";
 import { table } from "./tables.js";
 import { NONE, clock, fixed, milliseconds, short, stamp } from "./words.js";
 
-const LIMIT = 50;
+const LIMIT = matchMedia("(max-width: 640px)").matches ? 10 : 50; // on a phone a row is a card
 const { run } = document.body.dataset;
 let next = null;
 let names = null; // {cvs: [{tag, digits}], mvs: [...]}: the places of a row

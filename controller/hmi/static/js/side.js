@@ -102,7 +102,7 @@ class Scan {
     this.unit = unit;
     this.meter = el("meter", { min: 0, "aria-label": "scan time against the deadline" });
     this.words = el("p", { class: "scan-words" });
-    this.figures = new Figures(["last scan", "period", "overruns", "skipped"]);
+    this.figures = new Figures(["last scan", "period", "began late by", "skipped before"]);
     this.record = el("a", {});
     this.node = panel("Scan", this.words, this.meter, this.figures.node, this.record);
   }
@@ -115,16 +115,14 @@ class Scan {
     setAttribute(this.meter, "data-late", late ? "yes" : null);
     this.figures.set("last scan", age === null || age === undefined ? "-" : `${span(age)} ago`);
     this.figures.set("period", span(scan?.period_s));
-    this.figures.set("overruns", countOf(scan?.overruns, scan?.scans));
+    this.figures.set("began late by", milliseconds(scan?.lateness_s));
     const { run, id } = scan ?? {};
     const known = Number.isInteger(run) && Number.isInteger(id);
     setText(this.record, known ? `Record of scan ${id}` : "");
     setAttribute(this.record, "href", known ? path("units", this.unit, "runs", run, "scans", id) : null);
-    this.figures.set("skipped", scan?.skipped ?? "-");
+    this.figures.set("skipped before", scan?.skipped ?? "-");
   }
 }
-
-const countOf = (count, all) => (count === null || count === undefined ? "-" : all ? `${count} of ${all}` : String(count));
 
 class Model {
   constructor(unit) {
