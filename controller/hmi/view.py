@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FRESH_PERIODS, FRESH_AT_LEAST_S = 1.5, 5.0
 """A controller whose last scan is younger than the longer of these is running."""
 
+IN_COMMAND = frozenset({"AUTO", "HOLD"})
 JOURNAL, PLANT = "journal", "plant"
 """Where what is said of the controller comes from."""
 
@@ -227,6 +228,10 @@ def _move(unit: Unit, place: int, seen: Seen) -> dict[str, Any]:
     advisory = f"diagnostics.advisory.{mv.name}"
     corrected = seen.number(advisory, mv.conversion) if scan is None else at(scan["move"], place)
     applied = None if scan is None or not scan["written"] else at(scan["target"], place)
+    reason = "" if scan is None else words.not_applied(scan, place)
+    mode, why = mode_of(unit, seen)
+    if applied is not None and mode not in IN_COMMAND:  # a tick let go since the scan
+        applied, reason = None, f"{mode}: {why}"
     return {
         "tag": mv.name,
         "unit": mv.unit,
@@ -239,7 +244,7 @@ def _move(unit: Unit, place: int, seen: Seen) -> dict[str, Any]:
         "actual": seen.number(mv.actual.key, mv.conversion),
         "target": seen.number(mv.target_key, mv.conversion),
         "track": seen.number(mv.keys.get("track"), mv.conversion),
-        "reason": "" if scan is None else words.not_applied(scan, place),
+        "reason": reason,
     }
 
 

@@ -1,6 +1,7 @@
 """The HMI as a user starts it: three real processes, and browsers of httpx."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from asyncua import ua
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from tests.integration.controller.soft_plant.conftest import Controller, Plant, Process, until
 
+PERIOD_S = 0.5
+HEARTBEAT_S = 3.0
 RUN = "from controller.cli import main; main()"
 HMI = """
 viewers = {viewers}
@@ -139,20 +143,32 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plant = Plant(folder)
-        self.controller = Controller(folder)
+        self.controller = Controller(folder, period_s=PERIOD_S)
         self.hmi = Hmi(folder, self.plant)
 
-    async def start(self) -> None:
+    async def start_plant(self) -> None:
+        """Start it and let it run slowly enough for a busy machine."""
         await self.plant.start()
+        async with self.plant.login("engineer") as engineer:
+            await engineer.put("Sim/Speed", 300.0 / PERIOD_S, ua.VariantType.Double)
+            await engineer.put("APC/HeartbeatTimeout", HEARTBEAT_S, ua.VariantType.Double)
+
+    async def start(self) -> None:
+        await self.start_plant()
         self.controller.configure(self.plant.url, self.plant.password("apc"))
         await asyncio.gather(self.controller.start(), self.hmi.start())
+
+    async def controlled(self) -> None:
+        """Let the controller run, whatever another test did to it."""
+        if self.controller.process.popen.poll() is not None:
+            await self.controller.start()
 
     async def stop(self) -> None:
         for part in (self.hmi, self.controller, self.plant):
             if part.process is not None and part.process.popen.poll() is None:
                 part.process.kill()
 
-    async def shown(self, browser: Browser, condition, seconds=10.0, what=""):
+    async def shown(self, browser: Browser, condition, seconds=30.0, what=""):
         """The view of the unit, once it satisfies a condition."""
 
         async def found():
@@ -167,7 +183,8 @@ class World:
             answer = await browser.login(user, self.plant.password(user))
             assert answer.status_code == 200, answer.text
             yield browser
-            await browser.post("/api/logout")
+            with contextlib.suppress(httpx.TransportError):  # its HMI may have ended
+                await browser.post("/api/logout")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -182,12 +199,14 @@ async def world(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(world):
+    await world.controlled()
     async with world.hmi.browser() as made:
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def operator(world):
+    await world.controlled()
     async with world.logged_in() as made:
         yield made
 

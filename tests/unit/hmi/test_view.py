@@ -118,6 +118,8 @@ def test_a_mode_between_two_scans_counts(unit, seen, tail):
     shown = summary(unit, seen(tail=tail(mode=between)))
     assert shown["mode"] == "SHED"
     assert "the lease is not held" in shown["mode_text"]
+    move = view(unit, seen(tail=tail(mode=between)))["moves"][0]
+    assert (move["applied"], move["reason"]) == (None, "SHED: the lease is not held")
 
 
 def test_a_controller_is_running_silent_stopped_or_unknown(unit, seen, tail):
