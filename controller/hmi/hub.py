@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sse_starlette import ServerSentEvent
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 SHORTEST_S = 0.25
 """Distance of two messages to one viewer: four a second."""
+
+BEAT_S = 2.0
+"""Longest silence: a page cannot tell a dead line from a plant where nothing changes."""
 
 
 def encoded(document: Any) -> str:
@@ -68,6 +72,7 @@ class Hub:
     async def watch(self, topics: Sequence[str]) -> AsyncIterator[bytes]:
         """What changes in the topics: first all of them, then the newest of each that is another.
 
+        Where nothing changes, a "beat" with the time.
         Call only while the hub is not `full`.
         """
         viewer, told = asyncio.Event(), dict.fromkeys(topics, 0)
@@ -83,7 +88,16 @@ class Hub:
                 if news:
                     yield news
                     await asyncio.sleep(SHORTEST_S)
-                else:
-                    await viewer.wait()
+                    continue
+                try:
+                    async with asyncio.timeout(BEAT_S):
+                        await viewer.wait()
+                except TimeoutError:
+                    yield _beat()
         finally:
             self._viewers.discard(viewer)
+
+
+def _beat() -> bytes:
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return ServerSentEvent(encoded({"time": time}), event="beat").encode()

@@ -95,6 +95,21 @@ class Seen:
             return False
         return newest - held.source_time > timedelta(seconds=limit_s)
 
+    def age_s(self, key: str) -> float | None:
+        """Whole seconds since a value was of now: of its delivery or its own time, the longer.
+
+        None for a value that never came.
+        """
+        held = self.image.get(key)
+        if held is None:
+            return None
+        delivered_s = self.monotonic_s - held.received_s
+        newest = self.newest
+        if held.source_time is None or newest is None:
+            return float(round(delivered_s))
+        behind_s = (newest - held.source_time).total_seconds()
+        return float(round(max(delivered_s, behind_s)))
+
 
 def finite(value: Any) -> float | None:
     """A number as JSON holds it, to seven digits; None for NaN, infinities and what is none."""

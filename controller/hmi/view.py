@@ -169,7 +169,7 @@ def _cv(unit: Unit, place: int, seen: Seen) -> dict[str, Any]:
         "safe_high": finite(model.safe_high),
         "digits": digits(model.low, model.high),
         "quality": seen.quality(cv.pv.key),
-        "stale": seen.stale(cv.pv.key, cv.pv.stale_after_s),
+        **_staleness(seen, cv.pv.key, cv.pv.stale_after_s),
         "deviation_share": finite(off),
     }
 
@@ -189,8 +189,14 @@ def _mv(mv: BoundMv, seen: Seen) -> dict[str, Any]:
         "mode": None if follows is None else "remote" if follows else "local",
         "status": seen.text(mv.keys.get("status")),
         "quality": seen.quality(mv.actual.key),
-        "stale": seen.stale(mv.actual.key),
+        **_staleness(seen, mv.actual.key),
     }
+
+
+def _staleness(seen: Seen, key: str, limit_s: float | None = None) -> dict[str, Any]:
+    """Whether a value is stale, and since when [s]; of a fresh one no age, which ever changes."""
+    stale = seen.stale(key, limit_s)
+    return {"stale": stale, "age_s": seen.age_s(key) if stale else None}
 
 
 def _scan(unit: Unit, seen: Seen, age_s: float | None) -> dict[str, Any]:

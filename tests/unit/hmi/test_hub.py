@@ -56,6 +56,20 @@ async def test_a_slow_viewer_is_told_the_newest_alone():
         assert b"next" in await waiting
 
 
+async def test_a_silence_is_broken_by_the_time(monkeypatch):
+    monkeypatch.setattr(module, "BEAT_S", 0.01)
+    hub = Hub(1)
+    hub.publish("a", "unit", 0)
+    async with aclosing(hub.watch(["a"])) as stream:
+        assert (await anext(stream)).startswith(b"event: unit")
+        for _ in range(2):
+            beat = await anext(stream)
+            assert beat.startswith(b"event: beat\r\ndata: ")
+            assert set(json.loads(beat.split(b"data: ")[1])) == {"time"}
+        hub.publish("a", "unit", 1)
+        assert b"event: unit" in await anext(stream)
+
+
 async def test_closing_ends_every_stream():
     hub = Hub(1)
     stream = hub.watch(["a"])

@@ -81,6 +81,15 @@ def test_doubts_about_a_value_are_shown(unit, seen, value: Measurement, stale, q
     assert (cv["stale"], cv["quality"], cv["pv"]) == (stale, quality, number)
 
 
+def test_the_age_of_a_stale_value_is_told(unit, seen):
+    fresh = held("clock.plant_time", 1.0)
+    late = held(PV, 350.0, source=NOW - timedelta(seconds=40))
+    for value, age_s in ((held(PV, 350.0, age_s=30.0), 30.0), (late, 40.0), (held(PV, 1.0), None)):
+        cv = temperature(summary(unit, seen({PV: value, SP: 350.0, "clock.plant_time": fresh})))
+        assert cv["age_s"] == age_s
+    assert temperature(summary(unit, seen({})))["age_s"] is None
+
+
 def test_the_servers_clock_may_be_hours_off(unit, seen):
     there = NOW - timedelta(hours=5)
     values = {key: held(key, 350.0, source=there) for key in (PV, SP)}
