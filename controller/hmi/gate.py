@@ -21,6 +21,8 @@ MOST_REQUESTS = 256
 """Requests in work at the same time, streams included."""
 
 LONGEST_LOGGED = 200
+LONGEST_ADDRESS = 4096
+LONGEST_HEADERS = 16 * 1024
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -93,6 +95,10 @@ class Gate:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "this server is not called so: type its address, or add the name to [web] names",
             )
+        if len(scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
+            return HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long"
+        if sum(len(name) + len(value) for name, value in headers.raw) > LONGEST_HEADERS:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long"
         if len(headers.getlist("host")) != 1:
             return HTTPStatus.BAD_REQUEST, "one Host header, please"
         return None

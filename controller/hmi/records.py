@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 COUNTED = 5000
 """Scans of a run up to which those in AUTO are counted; more would take too long to read."""
 
+LISTED = 500
+"""Runs that are listed: the last ones."""
+
 LONGEST_CARD = 200_000
 """Characters of a model card that are shown."""
 
@@ -144,16 +147,16 @@ def model(unit: Unit, newest: Document | None) -> dict[str, Any]:
 
 def _runs(reader: Reader, counted: dict[int, tuple[int, int]]) -> Iterator[dict[str, Any]]:
     counts = reader.counts()
-    documents = reader.runs()
+    stops = reader.last_events("stop")
+    documents = reader.runs()[-LISTED:]
     for document in reversed(documents):
         run = int(document["run"])
-        scans = counts.get(run, 0)
-        stops = [event for event in reader.events(run) if event["kind"] == "stop"]
-        last = reader.tail(1, run)
-        ended = stops[-1]["utc"] if stops else None
-        reason = str(stops[-1]["detail"].get("reason", "")) if stops else ""
+        scans, stop = counts.get(run, 0), stops.get(run)
+        ended = None if stop is None else stop["utc"]
+        reason = "" if stop is None else str(stop["detail"].get("reason", ""))
         latest = document is documents[-1]
         if ended is None and not latest:
+            last = reader.tail(1, run)
             ended = last[0]["utc"] if last else document["utc"]
             reason = "ended without a word"
         yield {

@@ -52,9 +52,13 @@ def summary(unit: Unit, seen: Seen) -> dict[str, Any]:
 
 def view(unit: Unit, seen: Seen) -> dict[str, Any]:
     """What the page of a unit shows: the summary and more."""
+    return {**summary(unit, seen), **details(unit, seen)}
+
+
+def details(unit: Unit, seen: Seen) -> dict[str, Any]:
+    """What the page of a unit shows beside the summary."""
     scan = seen.tail.scan
     return {
-        **summary(unit, seen),
         "time": seen.now.isoformat(timespec="milliseconds"),
         "plant_time_s": seen.number("clock.plant_time"),
         "journal_text": seen.tail.problem,
@@ -218,6 +222,8 @@ def _scan(unit: Unit, seen: Seen, age_s: float | None) -> dict[str, Any]:
         "lateness_s": None if scan is None else finite(scan["lateness_s"]),
         "late": bool(scan is not None and scan["overrun"]),
         "skipped": 0 if scan is None else scan["skipped"],
+        "scans": None if scan is None else scan["scan_id"] + 1,
+        "overruns": seen.number("diagnostics.deadline_misses"),
     }
 
 

@@ -16,7 +16,7 @@ from controller.hmi.journal_tail import JournalTail
 from controller.hmi.plant_line import PlantLine
 from controller.hmi.trend import Trend, journaled
 from controller.hmi.values import Seen
-from controller.hmi.view import summary, view
+from controller.hmi.view import details, summary
 from controller.logs import logger
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class Watch:
     def show(self) -> None:
         """Compute and publish what is known now."""
         seen = self.seen()
-        self._hub.publish(f"unit/{self.unit.name}", "unit", view(self.unit, seen))
         self.summary = summary(self.unit, seen)
+        whole = {**self.summary, **details(self.unit, seen)}
+        self._hub.publish(f"unit/{self.unit.name}", "unit", whole)
         if self._alarmed:
             self._alarmed = False
             stale = not seen.connected

@@ -141,6 +141,15 @@ class Reader:
         ).fetchall()
         return [json.loads(text) for (text,) in rows]
 
+    def last_events(self, kind: str) -> dict[int, Document]:
+        """Run -> its last event of a kind, of runs that have one; one pass over all events."""
+        rows = self._connection.execute(
+            "SELECT run, document FROM event WHERE document LIKE ? ORDER BY seq",
+            (f'%"kind":"{kind}"%',),
+        ).fetchall()
+        found = ((int(run), json.loads(text)) for run, text in rows)
+        return {run: event for run, event in found if event["kind"] == kind}
+
     def counts(self) -> dict[int, int]:
         """Run -> number of its scans, of runs that have any."""
         rows = self._connection.execute("SELECT run, count(*) FROM scan GROUP BY run").fetchall()

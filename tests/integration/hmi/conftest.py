@@ -110,9 +110,10 @@ class Hmi:
         self.process = None
         self.url = ""
 
-    async def start(self, *, web="", viewers=6, attempts=3, idle_s=600.0) -> None:
+    async def start(self, *, web="", more="", viewers=6, attempts=3, idle_s=600.0) -> None:
         settings = self.folder / "hmi.toml"
-        settings.write_text(HMI.format(web=web, viewers=viewers, attempts=attempts, idle_s=idle_s))
+        known = {"web": web, "viewers": viewers, "attempts": attempts, "idle_s": idle_s}
+        settings.write_text(HMI.format(**known) + more)
         os.environ["TRIMTAB_HMI_PASSWORD"] = self.plant.password("observer")
         try:
             argv = [sys.executable, "-c", RUN, "hmi", "--hmi", str(settings)]
@@ -127,7 +128,7 @@ class Hmi:
         return await self.process.end(signal.SIGTERM)
 
     @asynccontextmanager
-    async def browser(self, verify=True):
+    async def browser(self, verify=True):  # noqa: FBT002 - httpx names it so
         async with httpx.AsyncClient(base_url=self.url, timeout=20, verify=verify) as client:
             yield Browser(client)
 

@@ -10,8 +10,17 @@ import pytest
 from controller.configuration.tags import parse_tags
 from controller.core.report import CycleReport
 from controller.core.state import Mode, ModeState
-from controller.core.types import Advised, Measurement, Move, MoveOrigin, Quality, Tick, Written
-from controller.core.types import flags, vector
+from controller.core.types import (
+    Advised,
+    Measurement,
+    Move,
+    MoveOrigin,
+    Quality,
+    Tick,
+    Written,
+    flags,
+    vector,
+)
 from controller.hmi.fleet import prepare
 from controller.hmi.journal_tail import Tail
 from controller.hmi.settings import for_units

@@ -75,7 +75,9 @@ def test_a_unit_of_the_server_is_converted(plain_unit, seen):
         (held(PV, None), False, "good", None),
     ],
 )
-def test_doubts_about_a_value_are_shown(unit, seen, value: Measurement, stale, quality, number):
+def test_doubts_about_a_value_are_shown(  # noqa: PLR0917 - a row of the table
+    unit, seen, value: Measurement, stale, quality, number
+):
     fresh = held("clock.plant_time", 1.0)
     cv = temperature(summary(unit, seen({PV: value, SP: 350.0, "clock.plant_time": fresh})))
     assert (cv["stale"], cv["quality"], cv["pv"]) == (stale, quality, number)
@@ -261,3 +263,11 @@ def test_numbers_and_spans():
     assert finite(1.23456789123) == 1.234568
     assert [digits(0, span) for span in (0.01, 1, 2.5, 45, 250, 1e5)] == [6, 4, 3, 2, 1, 0]
     assert [duration(s) for s in (3, 150, 8000, 400000)] == ["3 s", "2 min", "2 h", "5 d"]
+
+
+def test_a_change_is_live_within_a_second_and_a_half():
+    """At worst it waits for the plant to publish, for the next view, and for the next message."""
+    from controller.hmi import fleet, hub, watch
+
+    assert fleet.LONGEST_S + watch.COMPUTED_S + hub.SHORTEST_S <= 1.0
+    assert watch.LOOKED_S + watch.COMPUTED_S + hub.SHORTEST_S <= 1.0
