@@ -162,6 +162,7 @@ def check_tls(web: WebSettings) -> None:
 
 def _socket(web: WebSettings) -> socket.socket:
     """The listening socket.  Raises ConfigError."""
+    listening: socket.socket | None = None
     try:
         family, _, _, _, where = socket.getaddrinfo(
             web.host, web.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -170,6 +171,8 @@ def _socket(web: WebSettings) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise ConfigError(
             file="settings", key="web.port", received=f"{web.host}, port {web.port}",
             allowed="an address of this machine and a free port, or 0 for any",
