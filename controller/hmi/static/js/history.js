@@ -12,6 +12,7 @@ const LOOK = { pv: "pv", sp: "sp", actual: "actual", applied: "applied", correct
 
 const from = byId("from");
 const to = byId("to");
+let trends = [];
 let variables = null; // [{tag, title, unit, digits, low, high}] from the unit's view
 
 function setRange(start, end) {
@@ -62,6 +63,7 @@ const say = (text) => setText(byId("state"), text);
 function show({ time, series, sampled = false, missing = [] }, start, end) {
   const shown = variables.map((variable) => ({ ...variable, lines: linesOf(variable, series) })).filter(({ lines }) => lines.length);
   say(time.length === 0 || shown.length === 0 ? "Nothing is recorded in this range." : `${stamp(start)} to ${stamp(end)}, ${time.length} points; ${sampled ? "thinned to samples, " : ""}${missing.length ? `without ${missing.join(", ")}, ` : ""}draw a range with the pointer to look closer.`);
+  for (const trend of trends.splice(0)) trend.end();
   byId("history").replaceChildren(...shown.map((variable) => chart(variable, time, series, start, end)));
   byId("figures").hidden = shown.length === 0;
   byId("figures-table").replaceChildren(figures(shown, series));
@@ -76,6 +78,7 @@ function chart({ title, unit, digits, lines, range: extent }, time, series, star
   const trend = new Trend({ title: `History of ${title}`, unit, digits, lines, range: extent, onRange: setRange });
   const box = panel(`${title} [${unit}]`, trend.node, el("div", { class: "loop-foot" }, legend(lines), tableBox(lines, time, series, digits)));
   box.classList.add("loop");
+  trends.push(trend);
   trend.show(time, lines.map(({ key }) => series[key]), { from: start, to: end });
   return box;
 }

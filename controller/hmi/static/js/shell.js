@@ -153,6 +153,7 @@ function countAlarms(alarms) {
     for (const [name, state] of seen) {
       if (standing.get(name) !== state) announce(`Alarm ${name}: ${state}`);
     }
+    for (const name of standing.keys()) if (!seen.has(name)) announce(`Alarm ${name}: over`);
   }
   standing = seen;
 }

@@ -3,11 +3,12 @@
   "use strict";
   const KEY = "trimtab-theme";
   const system = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null; // where storage is switched off, for as long as the page
   const stored = () => {
     try {
-      return localStorage.getItem(KEY);
+      return localStorage.getItem(KEY) ?? chosen;
     } catch {
-      return null; // storage switched off
+      return chosen;
     }
   };
   const apply = () => {
@@ -18,10 +19,11 @@
   system.addEventListener("change", apply);
   addEventListener("storage", (event) => event.key === KEY && apply());
   document.addEventListener("choose-theme", (event) => {
+    chosen = event.detail;
     try {
-      localStorage.setItem(KEY, event.detail);
+      localStorage.setItem(KEY, chosen);
     } catch {
-      document.documentElement.dataset.theme = event.detail;
+      // it lasts as long as the page
     }
     apply();
   });

@@ -1,5 +1,5 @@
 // Trends: uPlot with our colours, limits, a readout by pointer or arrow keys, and the same figures as a table.
-import { announce, el, setAttribute, setText } from "./dom.js";
+import { announce, el, setAttribute, setText, svg } from "./dom.js";
 import { fixed, stamp, clock, NONE } from "./words.js";
 
 const charts = new Set();
@@ -32,22 +32,10 @@ export const LOOKS = {
 };
 
 /** The sample of a line for a legend. */
-export function swatch(look) {
-  const canvas = el("canvas", { width: 48, height: 16, class: "swatch", "aria-hidden": "true" });
-  const draw = () => {
-    const pen = canvas.getContext("2d");
-    pen.clearRect(0, 0, 48, 16);
-    pen.strokeStyle = colour(LOOKS[look].colour);
-    pen.lineWidth = 2 * LOOKS[look].width;
-    pen.setLineDash((LOOKS[look].dash ?? []).map((part) => 2 * part));
-    pen.beginPath();
-    pen.moveTo(0, 8);
-    pen.lineTo(48, 8);
-    pen.stroke();
-  };
-  draw();
-  charts.add({ redraw: draw });
-  return canvas;
+function swatch(look) {
+  const { dash = [], width } = LOOKS[look];
+  const line = svg("line", { x1: 0, x2: 24, y1: 4, y2: 4, "stroke-width": width, "stroke-dasharray": dash.join(" ") || null });
+  return svg("svg", { viewBox: "0 0 24 8", class: `swatch ${LOOKS[look].colour}`, "aria-hidden": "true" }, line);
 }
 
 /**
@@ -77,6 +65,13 @@ export class Trend {
     if (this.plot) this.plot.setData(data);
     else if (this.box.clientWidth > 0) this.create(data);
     setAttribute(this.box, "aria-label", this.summary());
+  }
+
+  /** Let go of it for good. */
+  end() {
+    this.sizes.disconnect();
+    this.plot?.destroy();
+    charts.delete(this);
   }
 
   create(data) {

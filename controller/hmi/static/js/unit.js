@@ -48,6 +48,7 @@ function show(now) {
 
 function build(now) {
   shape = shapeOf(now);
+  for (const loop of loops) loop.trend.end();
   loops = [...now.cvs.map((cv) => new Controlled(cv)), ...now.mvs.map((mv) => new Manipulated(mv))];
   byId("trends").replaceChildren(...loops.map((loop) => loop.node));
   side = new Side(unitName);
