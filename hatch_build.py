@@ -26,6 +26,7 @@ SHIPPED = {
     "config/plant.toml": "plant_sim/config/plant.toml",
     "config/controller.toml": "controller/config/controller.toml",
     "config/tags.toml": "controller/config/tags.toml",
+    "config/hmi.toml": "controller/config/hmi.toml",
     "config/examples/foreign_tags.toml": "controller/config/examples/foreign_tags.toml",
     **{f"config/{name}": f"controller/config/{name}" for name in WATCHING},
 }

@@ -16,6 +16,7 @@ import typer
 from controller.commissioning.certs_command import certs
 from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
+from controller.hmi.command import hmi
 from controller.journald import is_journal, prioritised
 from controller.monitoring.command import monitor
 from models.bundle import BundleError
@@ -70,6 +71,7 @@ main.add_typer(journal, name="journal")
 main.add_typer(certs, name="certs")
 main.command()(demo)
 main.command()(monitor)
+main.command()(hmi)
 
 Config = Annotated[
     Path | None,

@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
+from controller.opcua.events import CONDITION, event_item, refresh_request
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.opcua.events import Field
+
 PUBLISHING_S = 1.0
-QUEUE = 1000
 LOWEST_MEDIUM, LOWEST_HIGH = 334, 667
 """Where priorities begin on OPC UA's scale of severity, 1 to 1000, in thirds."""
 
 _IDS = ua.ObjectIds
-_FIELDS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (_IDS.BaseEventType, ("Severity",)),
-    (_IDS.ConditionType, ("Retain",)),
-    (_IDS.AlarmConditionType, ("ActiveState", "Id")),
-    (_IDS.AcknowledgeableConditionType, ("AckedState", "Id")),
-    (_IDS.ConditionType, ("BranchId",)),
+_FIELDS: tuple[Field, ...] = (
+    (_IDS.BaseEventType, "Severity"),
+    (_IDS.ConditionType, "Retain"),
+    (_IDS.AlarmConditionType, "ActiveState/Id"),
+    (_IDS.AcknowledgeableConditionType, "AckedState/Id"),
+    (_IDS.ConditionType, "BranchId"),
 )
-"""(type that declares it, browse path) of each field that is asked for, beside the ConditionId."""
 
 
 class AlarmBook:
@@ -94,7 +96,7 @@ async def watch(session: Any) -> AlarmBook | None:
         ua.CreateMonitoredItemsParameters(
             SubscriptionId=created.SubscriptionId,
             TimestampsToReturn=ua.TimestampsToReturn.Neither,
-            ItemsToCreate=[_item()],
+            ItemsToCreate=[event_item(ua.NodeId(_IDS.Server), 1, _FIELDS, _conditions())],
         )
     )
     if not made.StatusCode.is_good() or not await _refreshed(session, created.SubscriptionId):
@@ -105,46 +107,15 @@ async def watch(session: Any) -> AlarmBook | None:
 
 async def _refreshed(session: Any, subscription: int) -> bool:
     """Ask for what stands already; False where the server knows no conditions."""
-    request = ua.CallMethodRequest(
-        ObjectId=ua.NodeId(_IDS.ConditionType),
-        MethodId=ua.NodeId(_IDS.ConditionType_ConditionRefresh),
-        InputArguments=[ua.Variant(subscription, ua.VariantType.UInt32)],
-    )
-    (result,) = await session.call([request])
+    (result,) = await session.call([refresh_request(subscription)])
     good: bool = result.StatusCode.is_good()
     return good
 
 
-def _item() -> ua.MonitoredItemCreateRequest:
-    """Every condition that the Server object tells of."""
-    clauses = [
-        ua.SimpleAttributeOperand(
-            TypeDefinitionId=ua.NodeId(number),
-            BrowsePath=[ua.QualifiedName(name) for name in path],
-            AttributeId=ua.AttributeIds.Value,
-        )
-        for number, path in _FIELDS
-    ]
-    clauses.append(
-        ua.SimpleAttributeOperand(
-            TypeDefinitionId=ua.NodeId(_IDS.ConditionType), AttributeId=ua.AttributeIds.NodeId
-        )
-    )
+def _conditions() -> ua.ContentFilter:
+    """Lets conditions through, and nothing else."""
     of_type = ua.ContentFilterElement(
         FilterOperator=ua.FilterOperator.OfType,
-        FilterOperands=[ua.LiteralOperand(Value=ua.Variant(ua.NodeId(_IDS.ConditionType)))],
+        FilterOperands=[ua.LiteralOperand(Value=ua.Variant(CONDITION))],
     )
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(
-            NodeId=ua.NodeId(_IDS.Server), AttributeId=ua.AttributeIds.EventNotifier
-        ),
-        MonitoringMode=ua.MonitoringMode.Reporting,
-        RequestedParameters=ua.MonitoringParameters(
-            ClientHandle=1,
-            QueueSize=QUEUE,
-            DiscardOldest=True,
-            Filter=ua.EventFilter(
-                SelectClauses=clauses, WhereClause=ua.ContentFilter(Elements=[of_type])
-            ),
-        ),
-    )
+    return ua.ContentFilter(Elements=[of_type])

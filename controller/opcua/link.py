@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from controller.core.types import NotWritten, NotWrittenReason, Snapshot
 from controller.logs import logger
-from controller.opcua.connection import ABANDON_S, CLOSE_S, Connection
-from controller.opcua.endpoint import FAULTS
+from controller.opcua.connection import Connection
+from controller.opcua.endpoint import ABANDON_S, CLOSE_S, FAULTS
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
 from controller.opcua.nodes import NodesRefusedError
 from controller.opcua.outbound import NEVER, Outbound

@@ -35,6 +35,9 @@ def test_configuration_recipe_and_bundle_travel_along(wheel: Path):
     assert {
         "controller/config/controller.toml",
         "controller/config/tags.toml",
+        "controller/config/hmi.toml",
+        "controller/hmi/templates/unit.html",
+        "controller/hmi/static/favicon.svg",
         "controller/config/examples/foreign_tags.toml",
         "controller/config/prometheus/prometheus.yml",
         "controller/config/prometheus/rules/alerts.yml",
