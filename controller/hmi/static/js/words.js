@@ -20,7 +20,8 @@ export function short(value) {
 }
 
 /** Milliseconds of seconds. */
-export const milliseconds = (seconds) => (finite(seconds) ? `${fixed(1000 * seconds, seconds < 0.1 ? 1 : 0)} ms` : NONE);
+export const milliseconds = (seconds) =>
+  finite(seconds) ? `${fixed(1000 * seconds, seconds < 0.1 ? 1 : 0)} ms` : NONE;
 
 /** A span of time: 3 s, 4 min, 2 h 5 min, 3 d 4 h. */
 export function span(seconds) {
