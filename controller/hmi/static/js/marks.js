@@ -110,9 +110,8 @@ function place(marker, value, share) {
 
 /** Limits in words: "T_H > 361 K, T_HH > 365 K". */
 export function limitWords(limits, digits, unit) {
-  return (limits ?? [])
-    .map((limit) => `${limit.name} ${limit.kind === "low" ? "<" : ">"} ${fixed(limit.value, digits)} ${unit}`)
-    .join(", ");
+  const sign = ({ ceiling, kind }) => (ceiling ? "" : kind === "low" ? "< " : "> ");
+  return (limits ?? []).map((limit) => `${limit.name} ${sign(limit)}${fixed(limit.value, digits)} ${unit}`).join(", ");
 }
 
 /** What `bar` wants to know of a CV. */

@@ -1,7 +1,7 @@
 // Tables that become cards on a narrow screen and stay tables for a screen reader.
 import { el } from "./dom.js";
 
-/** columns: [{title, class, sort}]; rows: lists of cells (text or nodes); caption for a screen reader. */
+/** columns: [{title, class, sort}] (one or two stay a table on a narrow screen too); rows: lists of cells (text or nodes); caption for a screen reader. */
 export function table(
   caption,
   columns,
@@ -22,7 +22,7 @@ export function table(
     body.push(el("tr", { role: "row" }, el("td", { role: "cell", colspan: columns.length, class: "empty" }, empty)));
   return el(
     "table",
-    { role: "table", class: "list" },
+    { role: "table", class: columns.length > 2 ? "list" : "list narrow" },
     el("caption", { class: "unseen" }, caption),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),
     el("tbody", { role: "rowgroup" }, ...body),

@@ -159,7 +159,8 @@ export class Trend {
       .filter((limit) => limit.always)
       .map((limit) => limit.value);
     const seen = [low, high, ...always].filter((value) => Number.isFinite(value));
-    if (seen.length === 0) return ranged ? [least, most] : [0, 1];
+    if (seen.length === always.length && ranged) return [least, most]; // limits alone
+    if (seen.length === 0) return [0, 1];
     let [bottom, top] = [Math.min(...seen), Math.max(...seen)];
     const wanted = ranged ? (most - least) / 20 : Math.max(Math.abs(top), 1e-9) / 100;
     const lack = Math.max(wanted - (top - bottom), 0) / 2;
@@ -177,6 +178,7 @@ export class Trend {
     pen.lineWidth = devicePixelRatio;
     pen.textBaseline = "alphabetic";
     pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    const named = []; // [left or right, y] of the names so far
     for (const limit of this.limits()) {
       const y = plot.valToPos(limit.value, "y", true);
       if (!Number.isFinite(y) || y < top - 1 || y > top + height + 1) continue;
@@ -187,6 +189,9 @@ export class Trend {
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
+      const crowded = named.some(([side, at]) => side === limit.always && Math.abs(at - y) < 12 * devicePixelRatio);
+      if (crowded) continue;
+      named.push([limit.always, y]);
       this.label(pen, limit, y, { left, top, right: left + width });
     }
     pen.restore();
