@@ -18,10 +18,10 @@ from controller.hmi.alarm_events import acknowledge_request
 from controller.hmi.alarms import State
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.logins import ENDED
+from controller.hmi.offers import selector, setpoint_limits
 from controller.hmi.operator_line import ACKNOWLEDGE, MODE, SELECTOR, SHED, PlantSaysNoError
 from controller.hmi.query import number_of, only, text_of
 from controller.hmi.values import digits
-from controller.hmi.view import selector, setpoint_limits
 from controller.logs import logger
 
 if TYPE_CHECKING:

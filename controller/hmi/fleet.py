@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from controller.configuration.binding import Binding
     from controller.configuration.references import NodeRef
+    from controller.configuration.security import SecuritySettings
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Tags
     from controller.hmi.settings import AccountSettings, HmiSettings, UnitSettings
@@ -86,7 +87,7 @@ def prepare(settings: HmiSettings, overrides: Mapping[str, Any] | None = None) -
     """
     units: dict[str, Unit] = {}
     for wanted in settings.units:
-        unit = _unit(wanted, wanted.account or settings.account, overrides)
+        unit = _unit(wanted, settings, overrides)
         if unit.name in units:
             raise ConfigError(
                 file=wanted.config, key="units.name", received=unit.name,
@@ -97,9 +98,8 @@ def prepare(settings: HmiSettings, overrides: Mapping[str, Any] | None = None) -
     return units
 
 
-def _unit(
-    wanted: UnitSettings, account: AccountSettings, overrides: Mapping[str, Any] | None
-) -> Unit:
+def _unit(wanted: UnitSettings, whole: HmiSettings, overrides: Mapping[str, Any] | None) -> Unit:
+    account = wanted.account or whole.account
     settings = load_settings(wanted.config, overrides)
     tags = load_tags(settings.tags.path)
     bundle = settings.bundle.path or default_bundle()
@@ -119,8 +119,16 @@ def _unit(
         events=_events(wanted, tags),
         user=account.user,
         password=_password(account),
-        security=load_security(settings.security),
+        security=load_security(_certificates(settings, whole)),
     )
+
+
+def _certificates(settings: Settings, whole: HmiSettings) -> SecuritySettings:
+    """How the line is protected: as the controller's, with the HMI's own certificates if it has."""
+    own = {name: path for name, path in whole.security if path is not None}
+    if "pki" in own:
+        own = {"certificate": None, "key": None, "trusted": None, **own}
+    return settings.security.model_copy(update=own)
 
 
 def _name(config: Path, tags: Tags) -> str:

@@ -117,7 +117,7 @@ class Gate:
                         "refused",
                         status=message["status"],
                         method=scope["method"],
-                        path=scope["path"][:LONGEST_LOGGED],
+                        path=scope["raw_path"].decode("ascii", "replace")[:LONGEST_LOGGED],
                         address=(scope.get("client") or ("", 0))[0],
                     )
             await send(message)

@@ -38,6 +38,7 @@ MOST_VALUES = 20_000
 """Raw values read of one tag; a range with more is sampled."""
 
 READ_S = 20.0
+MOST_ASKING = 8
 KEPT = 16
 """Answers kept for the next who asks the same."""
 
@@ -55,11 +56,23 @@ class History:
     def __init__(self, unit: Unit, line: PlantLine) -> None:
         self._unit, self._line = unit, line
         self._busy = asyncio.Lock()
+        self._asking = 0
         self._kept: OrderedDict[tuple[float, float, int], dict[str, Any]] = OrderedDict()
 
     async def read(self, start: datetime, end: datetime, points: int) -> dict[str, Any]:
         """{"time", "series", "sampled", "missing"} of a range.  Raises HistoryError."""
         key = (start.timestamp(), end.timestamp(), points)
+        if self._asking >= MOST_ASKING:
+            raise HistoryError("too many ask for the past at once: try again")
+        self._asking += 1
+        try:
+            return await self._answer(key, start, end, points)
+        finally:
+            self._asking -= 1
+
+    async def _answer(
+        self, key: tuple[float, float, int], start: datetime, end: datetime, points: int
+    ) -> dict[str, Any]:
         async with self._busy:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -6,6 +6,7 @@ import json
 import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from controller.hmi.errors import malformed
 
@@ -71,7 +72,7 @@ def text_of(
     value = data.get(name, otherwise)
     if not isinstance(value, str) or len(value) > longest:
         raise malformed(f"{name}: a text of at most {longest} characters")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+    if any(category(letter) in {"Cc", "Zl", "Zp"} for letter in value):
         raise malformed(f"{name}: a text without control characters")
     try:
         value.encode()

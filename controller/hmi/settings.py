@@ -99,6 +99,19 @@ class LoginSettings(Section):
     window_s: Positive = 300.0
 
 
+class OwnSecurity(Section):
+    """Certificates of the HMI, in place of those that each controller.toml names.
+
+    pki: a folder as `trimtab certs init` makes it; certificate, key, trusted: each by itself.
+    Nothing given: the controllers' own, which this process must then be able to read.
+    """
+
+    pki: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    trusted: Path | None = None
+
+
 class UnitSettings(Section):
     """One unit.  config: the controller.toml of its controller.
 
@@ -122,6 +135,7 @@ class HmiSettings(Section):
     web: WebSettings = WebSettings()
     account: AccountSettings = AccountSettings()
     login: LoginSettings = LoginSettings()
+    security: OwnSecurity = OwnSecurity()
     viewers: Annotated[int, Field(ge=1, le=1000)] = 64
     log: LogSettings = LogSettings()
     units: Annotated[list[UnitSettings], Field(min_length=1, max_length=200)]
@@ -132,6 +146,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "web": WebSettings,
     "account": AccountSettings,
     "login": LoginSettings,
+    "security": OwnSecurity,
     "log": LogSettings,
     "units.*": UnitSettings,
     "units.*.account": AccountSettings,
@@ -213,6 +228,9 @@ def _placed(settings: HmiSettings, folder: Path) -> HmiSettings:
             "tls_key": placed(settings.web.tls_key),
         }
     )
+    security = OwnSecurity(
+        **{name: placed(value) for name, value in settings.security if value is not None}
+    )
     units = [
         unit.model_copy(
             update={
@@ -224,5 +242,10 @@ def _placed(settings: HmiSettings, folder: Path) -> HmiSettings:
         for unit in settings.units
     ]
     return settings.model_copy(
-        update={"web": web, "account": account(settings.account), "units": units}
+        update={
+            "web": web,
+            "account": account(settings.account),
+            "security": security,
+            "units": units,
+        }
     )

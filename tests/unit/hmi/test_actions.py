@@ -62,9 +62,7 @@ def watch(unit, seen):
     alarms = AlarmList()
     alarms.take(ALARM)
     shown = seen({TEMPERATURE: 350.0, "cv.PolymerConc.sp": 100.0, "handshake.mode": 0})
-    return SimpleNamespace(
-        unit=unit, seen=lambda: shown, line=SimpleNamespace(alarms=alarms)
-    )
+    return SimpleNamespace(unit=unit, seen=lambda: shown, line=SimpleNamespace(alarms=alarms))
 
 
 def run(work):

@@ -57,7 +57,9 @@ def test_numbers_are_finite(value):
         number_of({"value": value}, "value")
 
 
-@pytest.mark.parametrize("value", [None, 3, "x" * 11, "a\nb", "a\x00", "\x7f", "\ud800"])
+@pytest.mark.parametrize(
+    "value", [None, 3, "x" * 11, "a\nb", "a\x00", "\x7f", "\x9b", "\u2028", "\ud800"]
+)
 def test_texts_are_short_and_printable(value):
     with pytest.raises(RefusedError, match="text"):
         text_of({"t": value}, "t", 10)
@@ -173,3 +175,18 @@ def test_the_password_comes_from_environment_credential_or_file(tmp_path, monkey
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     with pytest.raises(ConfigError, match="chmod 600"):
         read_account(with_file)
+
+
+def test_own_certificates_take_the_place_of_the_controllers(tmp_path, unit):
+    from controller.hmi.fleet import _certificates
+
+    text = "[security]\npki = 'mine'\n[[units]]\nconfig = 'a'"
+    whole = load_hmi(hmi_toml(tmp_path, text))
+    settings = unit.settings.model_copy(
+        update={"security": unit.settings.security.model_copy(update={"key": Path("/theirs.pem")})}
+    )
+    mine = _certificates(settings, whole)
+    assert mine.key_file == tmp_path / "mine" / "own" / "private_key.pem"
+    assert mine.trusted_folder == tmp_path / "mine" / "trusted"
+    kept = _certificates(settings, for_units([Path("a")], None))
+    assert kept.key_file == Path("/theirs.pem")
