@@ -156,7 +156,8 @@ def test_the_most_urgent_comes_first_and_is_counted():
 
 
 def test_the_filter_asks_for_each_field_of_its_own_type():
-    clauses = event_item(ua.NodeId(2253), 1, FIELDS).RequestedParameters.Filter.SelectClauses
+    item = event_item(ua.NodeId(2253), 1, FIELDS)
+    clauses = item.RequestedParameters.Filter.SelectClauses
     assert len(clauses) == len(_NAMES)
     assert clauses[-1].AttributeId == ua.AttributeIds.NodeId
     assert [part.Name for part in clauses[10].BrowsePath] == ["AckedState", "Id"]
