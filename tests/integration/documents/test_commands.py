@@ -380,7 +380,8 @@ def test_it_runs(text, place, tmp_path):
 def test_it_starts_stays_and_ends(text, place, tmp_path):
     rule = rule_of(text)
     folder = copied(place, rule, tmp_path)
-    lasting = Lasting(placed(text, place, rule, folder), folder)
+    secret = password(folder / "users.toml", "observer")  # of the screens, which only read
+    lasting = Lasting(placed(text, place, rule, folder), folder, TRIMTAB_HMI_PASSWORD=secret)
     try:
         lasting.ready().end()
     finally:
