@@ -10,9 +10,10 @@ DEV    := $(VENV)/.installed-dev
 
 NODE_OPCUA   := tests/interop/node_modules/.installed
 PYTHON_OPCUA := tests/interop/.python-opcua/.installed
+AXE_CORE     := tests/browser/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help monitor demo test interop-deps lint type contracts wheel bench train install-units uninstall-units clean
+.PHONY: help monitor demo test interop-deps browser-deps lint type contracts wheel bench train install-units uninstall-units clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,15 +24,17 @@ monitor: $(RUN) ## plant, controller, screens and Prometheus for a look, until C
 demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick --headless" for options)
 	@$(BIN)/trimtab demo $(DEMO)
 
-test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
+test: $(DEV) ## unit, property, integration, packaging and browser tests (TEST="-k name" for options)
 ifeq ($(TEST),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim tests/integration/documents
-	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/interop tests/packaging   # these keep time: one by one
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/controller tests/integration/demo tests/integration/hmi tests/integration/monitoring tests/interop tests/packaging tests/browser   # these keep time: a core each, nothing beside them
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif
 
 interop-deps: $(NODE_OPCUA) $(PYTHON_OPCUA) ## foreign OPC UA peers for tests/interop (needs node and npm); without them those tests skip
+
+browser-deps: $(AXE_CORE) ## the accessibility checker of tests/browser (needs npm; the tests need Debian's chromium); without it those tests skip
 
 lint: $(DEV) ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -56,6 +59,10 @@ train: $(DEV) ## train a bundle again from the seed (TRAIN="--help" for options)
 
 $(NODE_OPCUA): tests/interop/package.json tests/interop/package-lock.json
 	@npm ci --prefix tests/interop --no-audit --no-fund
+	@touch $@
+
+$(AXE_CORE): tests/browser/package.json tests/browser/package-lock.json
+	@npm ci --prefix tests/browser --no-audit --no-fund
 	@touch $@
 
 $(PYTHON_OPCUA): tests/interop/clients/python_opcua/requirements.txt

@@ -12,11 +12,23 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+WATCHING = (
+    "prometheus/prometheus.yml",
+    "prometheus/rules/alerts.yml",
+    "prometheus/rules/recording.yml",
+    "alertmanager/alertmanager.yml",
+    "grafana/trimtab.json",
+    "grafana/fleet.json",
+    "grafana/provisioning/dashboards/trimtab.yml",
+    "grafana/provisioning/datasources/prometheus.yml",
+)
 SHIPPED = {
     "config/plant.toml": "plant_sim/config/plant.toml",
     "config/controller.toml": "controller/config/controller.toml",
     "config/tags.toml": "controller/config/tags.toml",
+    "config/hmi.toml": "controller/config/hmi.toml",
     "config/examples/foreign_tags.toml": "controller/config/examples/foreign_tags.toml",
+    **{f"config/{name}": f"controller/config/{name}" for name in WATCHING},
 }
 
 

@@ -18,6 +18,7 @@ PARTS = {
     "choice": "NumPy beside numba for the minimiser of a scan",
     "scan": "a whole scan over OPC UA beside the bare round trip",
     "secure": "the same, signed and encrypted",
+    "scrape": "a scrape of /metrics, and a scan while it is scraped",
     "process": "memory, start and imports of the controller's process",
     "foreign": "foreign stacks and servers",
     "iql": "a step of training beside d3rlpy",

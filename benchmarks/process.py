@@ -96,7 +96,7 @@ def _timing(name: str, found: Sequence[Sequence[float]]) -> Timing:
 
 async def _starts(seconds: float) -> list[Row]:
     async with soft_plant() as plant:
-        config = _configured(plant)
+        config = configured(plant)
         with tempfile.TemporaryDirectory(prefix="trimtab-cache-") as cache:
             cold = [await _started(plant, config, cache)]
             end, warm = time.monotonic() + seconds, [await _started(plant, config, cache)]
@@ -143,7 +143,7 @@ def _await_ready(process: subprocess.Popen[bytes], log: str) -> None:
     raise RuntimeError(f"the controller ended before its first scan:\n{words}")
 
 
-def _configured(plant: SoftPlant) -> Path:
+def configured(plant: SoftPlant) -> Path:
     """A controller.toml for the plant; its password beside it."""
     secret = plant.folder / "apc.password"
     secret.touch(mode=0o600)

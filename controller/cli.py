@@ -16,7 +16,9 @@ import typer
 from controller.commissioning.certs_command import certs
 from controller.demo.command import demo
 from controller.errors import ConfigError, PlantRefusedError
+from controller.hmi.command import hmi
 from controller.journald import is_journal, prioritised
+from controller.monitoring.command import monitor
 from models.bundle import BundleError
 
 EXIT_ARTEFACT = 3
@@ -68,6 +70,8 @@ main.add_typer(tags, name="tags")
 main.add_typer(journal, name="journal")
 main.add_typer(certs, name="certs")
 main.command()(demo)
+main.command()(monitor)
+main.command()(hmi)
 
 Config = Annotated[
     Path | None,

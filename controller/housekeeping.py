@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING
 
 from controller.core.types import Quality
 from controller.logs import logger
+from controller.metrics import ALARM_PRIORITIES, ALARM_STATES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +24,7 @@ _LEVELS = {Quality.GOOD: 2.0, Quality.UNCERTAIN: 1.0, Quality.BAD: 0.0}
 
 
 class Housekeeping:
-    """One pass a second: tag quality and age, health of the journal."""
+    """One pass a second: tag quality and time, health of the journal, alarms of the plant."""
 
     def __init__(
         self, *, link: Link, metrics: Metrics, journal: Journal, reporter: Reporter
@@ -33,12 +35,19 @@ class Housekeeping:
         self._reporter = reporter
         self._log = logger("housekeeping")
         self._failing = False
+        self._counts: dict[tuple[str, str], int] | None = None
+        self._gauges = {
+            (priority, state): metrics.alarms.labels(priority, state)
+            for priority in ALARM_PRIORITIES
+            for state in ALARM_STATES
+        }
         self._shown: dict[str, tuple[Quality, datetime | None]] = {}
 
     async def run(self, _point: GridPoint) -> None:
-        """Do one pass; a coroutine because the scheduler runs coroutines on the event loop."""
+        """Do one pass."""
         self._tags()
         self._health()
+        await self._alarms()
 
     def _tags(self) -> None:
         """Judged quality where the last scan judged the tag, the server's word elsewhere."""
@@ -55,6 +64,15 @@ class Housekeeping:
             if held.source_time is not None:
                 stamp = held.source_time.timestamp()
                 self._metrics.tag_source_time.labels(tag).set(stamp)
+
+    async def _alarms(self) -> None:
+        """NaN while the plant tells of no alarms: none is something else."""
+        counts = await self._link.alarms()
+        if counts == self._counts:
+            return
+        self._counts = None if counts is None else dict(counts)
+        for series, gauge in self._gauges.items():
+            gauge.set(nan if counts is None else counts.get(series, 0))
 
     def _health(self) -> None:
         health = self._journal.health()

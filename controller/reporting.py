@@ -7,30 +7,17 @@ change of what the operator alone can write.
 from __future__ import annotations
 
 import math
-import time
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from controller.core.conditions import TABLE, Condition, Effect
 from controller.core.state import Mode
-from controller.core.types import (
-    Advised,
-    Faulted,
-    Late,
-    Move,
-    NotAsked,
-    NotWritten,
-    NotWrittenReason,
-    OperatorMode,
-    Partial,
-    Refused,
-    Written,
-)
+from controller.core.types import Advised, NotAsked, OperatorMode
 from controller.journal.document import number, numbers
 from controller.journal.writer import Event
 from controller.logs import logger
-from models.runtime import RefusalReason
+from controller.scan_meter import ScanMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,15 +26,11 @@ if TYPE_CHECKING:
     from controller.configuration.binding import Binding
     from controller.core.report import CycleReport
     from controller.core.state import ModeState
-    from controller.core.types import F64, Readings
+    from controller.core.types import Readings
     from controller.journal.writer import Item
     from controller.metrics import Metrics
+    from controller.scan_meter import Yardsticks
 
-IN_SPEC_SHARE = 0.005
-"""Half width of the band that counts as in spec, as a share of the CV's range in the manifest."""
-
-OUTCOMES = ("written", "partial", "not_written", "nothing")
-REFUSALS = (*RefusalReason, "late", "faulted", "not_asked")
 OPERATOR = "operator"
 SELECTOR = "selector"
 """Kinds of events: an operator's act, and what a shed made the selector show."""
@@ -61,6 +44,24 @@ _CAUSES = {
 }
 
 
+def _transitions() -> tuple[tuple[str, str, str], ...]:
+    """(from, to, cause) of every change of mode that the mode machine makes."""
+    found = [(Mode.AUTO, Mode.HOLD), (Mode.AUTO, Mode.SHED), (Mode.HOLD, Mode.SHED)]
+    caused = [
+        (before.value, after.value, condition.value)
+        for before, after in found
+        for condition in TABLE
+        if TABLE[condition][0] & _CAUSES[after]
+    ]
+    watching = (Mode.MANUAL, Mode.SHADOW)
+    begun = [(before, after) for before in Mode for after in watching if before is not after]
+    begun += [(before, Mode.AUTO) for before in (*watching, Mode.HOLD)]
+    return (*caused, *((before.value, after.value, OPERATOR) for before, after in begun))
+
+
+TRANSITIONS = _transitions()
+
+
 class Reporter:
     """Feeds metrics, log and journal; remembers only what a change is measured against."""
 
@@ -69,27 +70,23 @@ class Reporter:
         *,
         metrics: Metrics,
         binding: Binding,
-        spans: Sequence[float],
+        yardsticks: Yardsticks,
         record: Callable[[Item], bool],
     ) -> None:
-        """spans: width of each CV's range in the manifest.  record: the journal's intake."""
+        """yardsticks: what scans are measured against.  record: the journal's intake."""
         self._metrics = metrics
         self._binding = binding
-        self._bands = np.array(spans) * IN_SPEC_SHARE
+        self._meter = ScanMeter(metrics, binding, yardsticks)
         self._record = record
         self._log = logger("cycle")
         self._before: Readings | None = None
-        self._targets: F64 = np.full(len(binding.mvs), np.nan)
         self._conditions: tuple[Condition, ...] = ()
-        self._misses = 0
         self.last: CycleReport | None = None
 
     def scan(self, report: CycleReport) -> None:
         """Take in one complete scan."""
         self._record(report)
-        self._measure_timing(report)
-        self._measure_advice(report)
-        self._measure_process(report)
+        self._meter.scan(report)
         self._notice_acts(report)
         self.transition(report.before, report.after, report.conditions, report.utc)
         if report.conditions != self._conditions:
@@ -123,7 +120,7 @@ class Reporter:
             return {}
         values = {
             "diagnostics.cycle_ms": 1e3 * report.duration_s,
-            "diagnostics.deadline_misses": float(self._misses),
+            "diagnostics.deadline_misses": float(self._meter.misses),
         }
         if not isinstance(report.proposal, NotAsked):
             values["diagnostics.advice_ms"] = 1e3 * report.proposal.elapsed_s
@@ -134,83 +131,6 @@ class Reporter:
                 for mv, move in zip(self._binding.mvs, advice.move.tolist(), strict=True):
                     values[f"diagnostics.advisory.{mv.name}"] = mv.conversion.to_server(move)
         return {key: value for key, value in values.items() if math.isfinite(value)}
-
-    # ------------------------------------------------------------------ metrics
-
-    def _measure_timing(self, report: CycleReport) -> None:
-        metrics = self._metrics
-        metrics.scan_duration.observe(report.duration_s)
-        metrics.lateness.observe(max(0.0, report.tick.lateness_s))
-        for stage, seconds in report.stage_s.items():
-            metrics.stage_duration.labels(stage).observe(seconds)
-        metrics.scans.labels(_outcome(report)).inc()
-        metrics.skipped.inc(report.tick.skipped)
-        metrics.last_scan.set(time.time())
-        if report.overrun:
-            metrics.overruns.inc()
-            self._misses += 1
-
-    def _measure_advice(self, report: CycleReport) -> None:
-        metrics = self._metrics
-        novelty = outside_bands = math.nan
-        match report.proposal:
-            case Advised(advice=advice, request=request):
-                novelty, outside_bands = advice.novelty, advice.outside_bands
-                spans = np.array([mv.span for mv in self._binding.mvs])
-                share = np.abs(advice.move - advice.policy_move) / spans
-                metrics.correction_norm.observe(float(np.sqrt(np.sum(share**2))))
-                metrics.correction_iterations.observe(advice.iterations)
-                metrics.correction_gap.observe(advice.gap)
-                for place, mv in enumerate(self._binding.mvs):
-                    metrics.proposed.labels(mv.name).set(advice.policy_move[place])
-                    metrics.corrected.labels(mv.name).set(advice.move[place])
-                    if report.written:
-                        for limit, bound in (("low", request.low), ("high", request.high)):
-                            hit = bool(advice.move[place] == bound[place])
-                            metrics.limit_hits.labels(mv.name, limit).inc(hit)
-            case Refused(refusal=refusal):
-                metrics.refused.labels(refusal.reason.value).inc()
-            case Late():
-                metrics.refused.labels("late").inc()
-            case Faulted():
-                metrics.refused.labels("faulted").inc()
-            case NotAsked():
-                metrics.refused.labels("not_asked").inc()
-            case _:
-                assert_never(report.proposal)
-        metrics.novelty.set(novelty)
-        metrics.outside_bands.set(outside_bands)
-        self._measure_moves(report)
-
-    def _measure_moves(self, report: CycleReport) -> None:
-        if not report.after.in_control:
-            self._targets = np.full(len(self._binding.mvs), np.nan)
-        if not (report.written and isinstance(report.move, Move)):
-            return
-        start = np.where(np.isnan(self._targets), report.readings.track, self._targets)
-        for place, mv in enumerate(self._binding.mvs):
-            if report.move.write[place]:
-                target = report.move.targets[place]
-                self._metrics.applied.labels(mv.name).set(target)
-                travel = float(abs(target - start[place]) / mv.span)
-                if math.isfinite(travel):
-                    self._metrics.move_ratio.labels(mv.name).inc(travel)
-        self._targets = np.where(report.move.write, report.move.targets, self._targets)
-
-    def _measure_process(self, report: CycleReport) -> None:
-        metrics, readings = self._metrics, report.readings
-        elapsed = readings.elapsed_s if math.isfinite(readings.elapsed_s) else 0.0
-        if report.before.in_control:
-            metrics.control.inc(elapsed)
-        for place, cv in enumerate(self._binding.cvs):
-            value, wanted = float(readings.cv[place]), float(readings.sp[place])
-            metrics.process_value.labels(cv.name, cv.unit).set(value)
-            metrics.setpoint.labels(cv.name, cv.unit).set(wanted)
-            error = abs(wanted - value)
-            if math.isfinite(error):
-                metrics.iae.labels(cv.name).inc(error * elapsed)
-                inside = error <= self._bands[place]
-                metrics.in_spec.labels(cv.name).inc(elapsed if inside else 0.0)
 
     # ------------------------------------------------------------------ operator
 
@@ -247,20 +167,6 @@ class Reporter:
         plant_time = number(self._before.plant_time_s) if self._before is not None else None
         detail["plant_time_s"] = plant_time
         self._record(Event(kind=kind, utc=utc, detail=detail))
-
-
-def _outcome(report: CycleReport) -> str:
-    match report.outcome:
-        case Written():
-            return "written"
-        case Partial():
-            return "partial"
-        case NotWritten(reason=NotWrittenReason.NOTHING_TO_WRITE):
-            return "nothing"
-        case NotWritten():
-            return "not_written"
-        case _:
-            assert_never(report.outcome)
 
 
 def _cause(mode: Mode, conditions: Sequence[Condition]) -> str:

@@ -28,10 +28,11 @@ from controller.core.conditions import Circumstances
 from controller.core.types import Tick
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
+from controller.exposition import MetricsServer
 from controller.housekeeping import PERIOD_S, Housekeeping
 from controller.journal.writer import Event, Journal, RunInfo
 from controller.logs import logger, scan_bound
-from controller.metrics import Metrics, MetricsServer
+from controller.metrics import Metrics
 from controller.opcua.link import Link
 from controller.policy.foreign import ForeignPolicy
 from controller.refusals import explain
@@ -134,7 +135,7 @@ class Service:
         reporter = Reporter(
             metrics=self._metrics,
             binding=prepared.binding,
-            spans=[cv.high - cv.low for cv in prepared.runtime.manifest.cvs],
+            yardsticks=prepared.yardsticks,
             record=record,
         )
         cycle = Cycle(

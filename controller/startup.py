@@ -25,7 +25,8 @@ from controller.opcua.link import LinkOptions
 from controller.opcua.outbound import SELECTOR, WRITTEN_KEYS, Ownership
 from controller.opcua.security import load_security
 from controller.policy.start import PolicyOptions
-from controller.reporting import OUTCOMES, REFUSALS
+from controller.reporting import TRANSITIONS
+from controller.scan_meter import OUTCOMES, REFUSALS, Yardsticks
 from controller.warmup import WarmUp, middle, warm_up
 from models.bundle import MANIFEST, BundleError, default_bundle, sha256
 from models.runtime import Runtime
@@ -142,6 +143,11 @@ class Prepared:
         return None if wanted is None else _policy_options(wanted, scan, self.runtime.manifest)
 
     @property
+    def yardsticks(self) -> Yardsticks:
+        """What scans are measured against."""
+        return Yardsticks.of(self.runtime.manifest)
+
+    @property
     def labelling(self) -> Labelling:
         """Everything that names a series of the metrics."""
         manifest, scan = self.runtime.manifest, self.settings.scan
@@ -158,6 +164,8 @@ class Prepared:
             model_name=manifest.name,
             model_version=manifest.version,
             model_sha256=self.manifest_sha256,
+            transitions=TRANSITIONS,
+            constraints=[ceiling.name for ceiling in self.yardsticks.ceilings],
         )
 
 

@@ -20,6 +20,7 @@ from models.online.correction import minimise
 from models.online.envelope import Envelope
 from models.online.features import ProcessSample
 from models.online.forward import mlp_from
+from models.online.no_return import NoReturn
 from models.online.prediction import CLOCK_JITTER_S, Memory, Tracker
 from models.online.sequence import Response, SequenceModel
 from models.online.watch import ConformalWatch
@@ -89,6 +90,7 @@ class Runtime:
         # What limits one move limits each later one: block j is reached in `scans` moves.
         self._scans = self.model.starts[:, None] + 1.0
         self._envelope = Envelope(manifest)
+        self._no_return = NoReturn(manifest, self.model)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -251,11 +253,12 @@ class Runtime:
             detail = f"gap {gap:.3g} above {tolerance:.3g} after {solution.iterations} iterations"
             return Refusal(reason=RefusalReason.NOT_CERTIFIED, detail=detail), memory
         change = (scan.response.gains.reshape(-1, z.size) @ z).reshape(shape[0], self.model.n_cv)
+        held = memory.estimate + scan.response.free + memory.bias
         advice = Advice(
             policy_move=scan.policy,
             move=move,
             plan=plan,
-            predicted=memory.estimate + scan.response.free + memory.bias + change,
+            predicted=held + change,
             target=scan.target,
             cost=cost,
             gap=gap,
@@ -264,6 +267,9 @@ class Runtime:
             iterations=solution.iterations,
             novelty=scan.novelty,
             outside_bands=self.watch.outside_bands(memory),
+            time_to_no_return_s=self._no_return.time_s(
+                request, held=held, gains=scan.response.gains
+            ),
         )
         return advice, replace(memory, plan=plan)
 

@@ -10,6 +10,11 @@ def pytest_addoption(parser):
         metavar="DIR",
         help="keep the exchanges with foreign OPC UA peers (tests/interop) as text in this folder",
     )
+    parser.addoption(
+        "--screenshots",
+        metavar="DIR",
+        help="keep a picture of every page of the HMI (tests/browser) in this folder",
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,7 @@ class HandshakeTags(Section):
 
     mode_on_shed: what this controller writes to `mode` when it lets go by itself; absent = it
         never writes the selector.  One of the values for manual.
+    acknowledge: what an operator calls to say that a shed was seen; the controller never does.
     without: parts that this DCS is known not to have; `trimtab check` says what stands in.
     """
 
@@ -73,6 +74,7 @@ class HandshakeTags(Section):
     take_lease: str | None = None
     release_lease: str | None = None
     shed: str | None = None
+    acknowledge: str | None = None
     without: tuple[Part, ...] = ()
 
     @field_validator("mode_on_shed")

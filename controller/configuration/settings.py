@@ -276,18 +276,22 @@ def read_password(settings: Settings) -> SecretStr | None:
     """The account's password: environment or secret, else password_file.  Raises ConfigError."""
     if settings.password is not None or settings.server.password_file is None:
         return settings.password
-    path = settings.server.password_file
+    return read_secret(settings.server.password_file, key="server.password_file")
+
+
+def read_secret(path: Path, *, key: str) -> SecretStr:
+    """The password in a file that only its owner can read.  Raises ConfigError about `key`."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            file=path, key="server.password_file", received=str(error),
+            file=path, key=key, received=str(error),
             allowed="a readable text file with the password", action="create it with mode 0600",
         ) from None  # fmt: skip
     if mode & 0o077:
         raise ConfigError(
-            file=path, key="server.password_file", received=f"mode {mode:04o}",
+            file=path, key=key, received=f"mode {mode:04o}",
             allowed="a file that only its owner can read", action=f"chmod 600 {path}",
         )  # fmt: skip
     return SecretStr(text)

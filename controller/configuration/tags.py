@@ -35,7 +35,7 @@ from controller.configuration.units import PERCENT, RAW
 from controller.errors import ConfigError, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -43,6 +43,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Interval = tuple[Finite, Finite]
 
 METHODS = ("take_lease", "release_lease", "shed")
+OPERATOR_METHODS = ("acknowledge",)
+"""Methods that an operator calls, never the controller."""
+
 MV_OPTIONAL = (
     *("track", "lo_lim", "hi_lim", "max_move_node", "mode"),
     *("permit", "init", "windup_lo", "windup_hi", "status"),
@@ -221,10 +224,16 @@ class Tags(Section):
 
     def methods(self) -> dict[str, MethodRef]:
         """Logical key ("handshake.take_lease") -> object and method, of those the DCS has."""
+        return self._methods(METHODS)
+
+    def operator_methods(self) -> dict[str, MethodRef]:
+        """The same of the methods that operators call ("handshake.acknowledge")."""
+        return self._methods(OPERATOR_METHODS)
+
+    def _methods(self, names: Iterable[str]) -> dict[str, MethodRef]:
+        wanted = {f"handshake.{name}" for name in names}
         return {
-            key: parse_method(text, self.namespaces)
-            for key, text in self.texts()
-            if _is_method(key)
+            key: parse_method(text, self.namespaces) for key, text in self.texts() if key in wanted
         }
 
 
@@ -284,7 +293,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _is_method(key: str) -> bool:
-    return key.startswith("handshake.") and key.removeprefix("handshake.") in METHODS
+    section, _, name = key.partition(".")
+    return section == "handshake" and name in (*METHODS, *OPERATOR_METHODS)
 
 
 def _check_references(tags: Tags, file: Path | str) -> None:

@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 Document: TypeAlias = dict[str, Any]
 
 _ADVICE_ARRAYS = ("policy_move", "move", "plan", "predicted")
-_ADVICE_NUMBERS = ("cost", "gap", "tolerance", "kkt", "novelty", "outside_bands")
-ADDED_KEYS = frozenset({"novelty", "outside_bands"})
+_ADVICE_NUMBERS = (
+    *("cost", "gap", "tolerance", "kkt", "novelty", "outside_bands"),
+    "time_to_no_return_s",
+)
+ADDED_KEYS = frozenset({"novelty", "outside_bands", "time_to_no_return_s"})
 """Keys of an answer that scans of an older journal do not have."""
 
 _ANSWER_KEYS = (

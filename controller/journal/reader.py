@@ -117,6 +117,44 @@ class Reader:
         ).fetchall()
         return [json.loads(text) for (text,) in rows]
 
+    def newest(self, *, after: int = 0) -> tuple[int, Document] | None:
+        """(seq, document) of the last scan written with a seq above `after`, of whatever run."""
+        row = self._connection.execute(
+            "SELECT seq, document FROM scan WHERE seq > ? ORDER BY seq DESC LIMIT 1", (after,)
+        ).fetchone()
+        return None if row is None else (int(row[0]), json.loads(row[1]))
+
+    def news(self, *, after: int) -> list[tuple[int, Document]]:
+        """(seq, document) of the events with a seq above `after`, at most 500, the latest last."""
+        rows = self._connection.execute(
+            "SELECT seq, document FROM event WHERE seq > ? ORDER BY seq DESC LIMIT ?",
+            (after, _CHUNK),
+        ).fetchall()
+        return [(int(seq), json.loads(text)) for seq, text in reversed(rows)]
+
+    def page(self, run: int, *, before: int | None, limit: int) -> list[Document]:
+        """At most `limit` scans of a run with a scan_id below `before`, the latest first."""
+        rows = self._connection.execute(
+            "SELECT document FROM scan WHERE run = ? AND (? IS NULL OR scan_id < ?)"
+            " ORDER BY scan_id DESC LIMIT ?",
+            (run, before, before, limit),
+        ).fetchall()
+        return [json.loads(text) for (text,) in rows]
+
+    def last_events(self, kind: str) -> dict[int, Document]:
+        """Run -> its last event of a kind, of runs that have one; one pass over all events."""
+        rows = self._connection.execute(
+            "SELECT run, document FROM event WHERE document LIKE ? ORDER BY seq",
+            (f'%"kind":"{kind}"%',),
+        ).fetchall()
+        found = ((int(run), json.loads(text)) for run, text in rows)
+        return {run: event for run, event in found if event["kind"] == kind}
+
+    def counts(self) -> dict[int, int]:
+        """Run -> number of its scans, of runs that have any."""
+        rows = self._connection.execute("SELECT run, count(*) FROM scan GROUP BY run").fetchall()
+        return {int(run): int(count) for run, count in rows}
+
     def head(self) -> tuple[int, str]:
         """(number of rows, hash of the last): what to keep elsewhere to detect a cut."""
         last = (0, GENESIS)

@@ -7,16 +7,15 @@ into values.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
+from controller.opcua.alarms import watch
 from controller.opcua.encoding import encode
-from controller.opcua.endpoint import FAULTS
+from controller.opcua.endpoint import ABANDON_S, CLOSE_S, hang_up
 from controller.opcua.image import SERVER_TIME
 from controller.opcua.nodes import (
     CURRENT_TIME,
@@ -38,13 +37,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
+    from controller.opcua.alarms import AlarmBook
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-
-CLOSE_S = 2.0
-ABANDON_S = 0.3
-"""How long the goodbye may take, of a session that works and of one that has failed: the next
-attempt to connect waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +131,10 @@ class Connection:
             items_per_call=limits.monitor,
         )
 
+    async def watch_alarms(self) -> AlarmBook | None:
+        """Subscribe to the server's alarms; None where it has none.  Raises FAULTS."""
+        return await watch(self._client.uaclient.session)
+
     @property
     def silent(self) -> bool:
         """True when the subscription has sent nothing, not even a keep-alive, for too long."""
@@ -194,13 +193,7 @@ class Connection:
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
         """Close session, channel and socket; never raises and never waits longer than `limit_s`."""
-        try:
-            async with time_limit(limit_s):
-                await self._client.disconnect()
-        except FAULTS:
-            with contextlib.suppress(*FAULTS):
-                self._client.disconnect_socket()
-        await asyncio.sleep(0)
+        await hang_up(self._client, limit_s)
 
 
 def _values_of(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from asyncua.crypto import uacrypto
 from cryptography.exceptions import InvalidSignature
 
 from controller.opcua.bounded import bounded_client
+from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from asyncua import Client
@@ -35,6 +38,11 @@ FAULTS = (
 
 SESSION_TIMEOUT_S = 30.0
 """How long a server keeps a session that says nothing; short, so that a crash frees the lease."""
+
+CLOSE_S = 2.0
+ABANDON_S = 0.3
+"""How long the goodbye may take, of a session that works and of one that has failed: the next
+attempt to connect waits for it."""
 
 PROBE_S = 1.0
 """How often asyncua reads the server's state to notice a dead line."""
@@ -77,3 +85,14 @@ class Endpoint:
         except AssertionError:  # how asyncua says that the answer opens no channel
             raise ConnectionError("the answer to OpenSecureChannel cannot be read") from None
         return certificate
+
+
+async def hang_up(client: Client, limit_s: float = CLOSE_S) -> None:
+    """Close session, channel and socket; never raises and never waits longer than `limit_s`."""
+    try:
+        async with time_limit(limit_s):
+            await client.disconnect()
+    except FAULTS:
+        with contextlib.suppress(*FAULTS):
+            client.disconnect_socket()
+    await asyncio.sleep(0)

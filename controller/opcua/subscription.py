@@ -17,7 +17,7 @@ from asyncua import ua
 from controller.opcua.operation_limits import chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from asyncua import Client
 
@@ -62,10 +62,23 @@ class Granted:
 class Subscription:
     """One subscription for a whole image; a notification needs no task of its own."""
 
-    def __init__(self, keys: Sequence[str], image: ProcessImage) -> None:
-        """keys: of the image, in the order of the nodes given to `open`."""
+    def __init__(
+        self,
+        keys: Sequence[str],
+        image: ProcessImage,
+        *,
+        changed: Callable[[], None] | None = None,
+        told: Callable[[Sequence[ua.EventFieldList]], None] | None = None,
+    ) -> None:
+        """keys: of the image, in the order of the nodes given to `open`.
+
+        changed: called after values have arrived.  told: called with events that have arrived.
+        """
         self._keys = keys
         self._image = image
+        self._changed, self._told = changed, told
+        self.number = 0
+        """The server's for it, once it is open."""
         self._published_s = monotonic()
         self._silent_s = math.inf
         self.granted = Granted()
@@ -103,6 +116,7 @@ class Subscription:
                 raise
             self.granted = Granted(refused=ua.status_codes.get_name_and_doc(error.code)[0])
             return
+        self.number = created.SubscriptionId
         revised_s = created.RevisedPublishingInterval / 1000.0
         keepalive_s = revised_s * created.RevisedMaxKeepAliveCount
         self._published_s = monotonic()
@@ -112,7 +126,7 @@ class Subscription:
         for items in chunks(_items(nodes, period_ms), items_per_call):
             results += await session.create_monitored_items(
                 ua.CreateMonitoredItemsParameters(
-                    SubscriptionId=created.SubscriptionId,
+                    SubscriptionId=self.number,
                     TimestampsToReturn=ua.TimestampsToReturn.Source,
                     ItemsToCreate=items,
                 )
@@ -133,6 +147,10 @@ class Subscription:
                     if item.ClientHandle < len(self._keys):
                         key = self._keys[item.ClientHandle]
                         self._image.notified(key, item.Value, now, lag_s=self.granted.lag_s)
+                if self._changed is not None:
+                    self._changed()
+            elif isinstance(notification, ua.EventNotificationList) and self._told is not None:
+                self._told(notification.Events)
 
 
 def _items(nodes: Sequence[ua.NodeId], period_ms: float) -> list[ua.MonitoredItemCreateRequest]:

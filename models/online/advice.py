@@ -51,7 +51,8 @@ class Advice:
     max |z - project(z - dJ/dz)| in scaled moves. novelty: distance of the state from the training
     data over its calibrated threshold, above 1 unlike them. outside_bands: share of the
     remembered one-block predictions outside their error band. Both are NaN for a bundle without
-    held-out episodes, and both only inform: nothing is refused for them.
+    held-out episodes, and both only inform: nothing is refused for them. time_to_no_return_s: see
+    `models.online.no_return`; it informs too.
     """
 
     policy_move: F64
@@ -66,6 +67,7 @@ class Advice:
     iterations: int
     novelty: float = math.nan
     outside_bands: float = math.nan
+    time_to_no_return_s: float = math.nan
 
     @property
     def certified(self) -> bool:

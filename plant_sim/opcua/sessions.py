@@ -21,7 +21,7 @@ from asyncua.crypto.uacrypto import der_from_x509, x509_from_der
 from plant_sim.opcua import limits
 from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.checks import check_variant, check_write
-from plant_sim.opcua.conditions import Conditions
+from plant_sim.opcua.conditions import ACKNOWLEDGE, ACKNOWLEDGERS, ADD_COMMENT, Conditions
 from plant_sim.opcua.continuation import ContinuationPoints
 from plant_sim.opcua.diagnostics import Counts
 from plant_sim.opcua.guarded_session import GuardedSession
@@ -153,6 +153,8 @@ class PlantSession(GuardedSession):
                 method = self.iserver.desk.nodes.methods.get(item.NodeId)
                 if method is not None:
                     results[place] = ua.DataValue(self.plant_role in method.callers)
+                elif item.NodeId in (ACKNOWLEDGE, ADD_COMMENT):
+                    results[place] = ua.DataValue(self.plant_role in ACKNOWLEDGERS)
         return results
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:

@@ -89,6 +89,14 @@ async def test_non_finite_values_reach_the_core_as_they_are(link, plant):
     assert math.isnan(link.freeze(tick()).measurements["cv.Temperature.pv"].value)
 
 
+async def test_a_server_without_conditions_has_no_alarms_and_is_no_worse_for_it(link, plant):
+    assert await link.alarms() is None
+    assert await link.alarms() is None
+    await plant.put("TI_101.PV", 78.5)
+    await until(lambda: link.image()["cv.Temperature.pv"].value == 78.5)
+    assert link.connected
+
+
 async def test_a_change_arrives_by_subscription_without_a_poll(link, plant):
     before = link.freeze(tick()).measurements["cv.Temperature.pv"].value
     await plant.put("TI_101.PV", 91.5)

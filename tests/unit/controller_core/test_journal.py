@@ -606,6 +606,15 @@ def test_a_scan_from_before_novelty_was_recorded_replays(path):
         assert list(replay(reader, Counter())) == []
 
 
+def test_a_scan_from_before_the_time_to_no_return_was_recorded_replays(path):
+    recorded(path, Counter())
+    with Reader.open(path) as reader:
+        assert "time_to_no_return_s" in reader.scan(0)
+    edited(path, "UPDATE scan SET document = json_remove(document, '$.time_to_no_return_s')")
+    with Reader.open(path) as reader:
+        assert list(replay(reader, Counter())) == []
+
+
 def test_novelty_is_recorded_and_replayed_to_the_bit(path):
     class Novel(Counter):
         def advise(self, request, memory):

@@ -9,7 +9,18 @@ from typer.testing import CliRunner
 
 from controller.cli import main
 
-COMMANDS = ("run", "shadow", "check", "tags", "journal", "certs", "demo", "version")
+COMMANDS = (
+    "run",
+    "shadow",
+    "check",
+    "tags",
+    "journal",
+    "certs",
+    "demo",
+    "hmi",
+    "monitor",
+    "version",
+)
 
 
 def command(*argv: str, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
@@ -51,6 +62,10 @@ def test_help_is_there_within_a_second():
         "opcua.link",
         "startup",
         "demo.command",
+        "monitoring.command",
+        "monitoring.session",
+        "hmi.command",
+        "hmi.server",
     ],
 )
 def test_no_module_needs_torch_gymnasium_or_the_plant(module):

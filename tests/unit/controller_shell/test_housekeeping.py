@@ -1,7 +1,10 @@
 """Tag metrics follow the image, also where a pass skips what has not changed."""
 
 from datetime import UTC, datetime
+from math import isnan, nan
 from types import SimpleNamespace
+
+import pytest
 
 from controller.core.types import Measurement, Quality
 from controller.housekeeping import Housekeeping
@@ -36,9 +39,13 @@ def held(tag, quality, source_time):
     )
 
 
+async def no_alarms():
+    return None
+
+
 async def test_quality_and_time_follow_every_change():
     image = {"a": held("a", Quality.GOOD, EARLY), "b": held("b", Quality.GOOD, None)}
-    link = SimpleNamespace(connected=True, image=lambda: image)
+    link = SimpleNamespace(connected=True, image=lambda: image, alarms=no_alarms)
     reporter = SimpleNamespace(last=None)
     found = metrics()
     keeping = Housekeeping(
@@ -57,10 +64,10 @@ async def test_quality_and_time_follow_every_change():
             [value("trimtab_tag_source_timestamp_seconds", each) for each in labels],
         )
 
-    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), 0.0])
-    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), 0.0])
+    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), pytest.approx(nan, nan_ok=True)])
+    assert await shown() == ([2.0, 2.0], [EARLY.timestamp(), pytest.approx(nan, nan_ok=True)])
     image["a"] = held("a", Quality.GOOD, LATE)
-    assert await shown() == ([2.0, 2.0], [LATE.timestamp(), 0.0])
+    assert await shown() == ([2.0, 2.0], [LATE.timestamp(), pytest.approx(nan, nan_ok=True)])
     image["b"] = held("b", Quality.UNCERTAIN, EARLY)
     assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
     reporter.last = SimpleNamespace(readings=SimpleNamespace(quality={"a": Quality.BAD}))
@@ -69,3 +76,34 @@ async def test_quality_and_time_follow_every_change():
     assert await shown() == ([0.0, 0.0], [LATE.timestamp(), EARLY.timestamp()])
     link.connected = True
     assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
+
+
+async def test_alarms_are_counted_and_unknown_without_a_plant_that_tells_of_them():
+    told = None
+
+    async def alarms():
+        return told
+
+    found = metrics()
+    keeping = Housekeeping(
+        link=SimpleNamespace(connected=True, image=dict, alarms=alarms),
+        metrics=found,
+        journal=SimpleNamespace(health=lambda: HEALTHY),
+        reporter=SimpleNamespace(last=None),
+    )
+
+    async def shown(priority, state):
+        await keeping.run(None)
+        labels = {"priority": priority, "state": state}
+        return found.registry.get_sample_value("trimtab_alarms_active", labels)
+
+    assert isnan(await shown("high", "unacknowledged"))
+    told = {}
+    assert await shown("high", "unacknowledged") == 0.0
+    told = {("high", "unacknowledged"): 2}
+    assert await shown("high", "unacknowledged") == 2.0
+    assert await shown("low", "returned") == 0.0
+    told = {("high", "acknowledged"): 1}
+    assert await shown("high", "unacknowledged") == 0.0
+    told = None
+    assert isnan(await shown("high", "acknowledged"))

@@ -3,12 +3,15 @@
 import shutil
 import subprocess
 import urllib.request
+from math import isnan
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.metrics import Labelling, Metrics, MetricsServer
+from controller.exposition import MetricsServer
+from controller.metrics import Labelling, Metrics
 
 
 def labelling(deadline_s: float = 0.08) -> Labelling:
@@ -73,6 +76,43 @@ def test_series_exist_at_zero_before_their_first_event():
     ]:
         assert values[series] == 0.0
     assert values["trimtab_mode", (("trimtab_mode", "INIT"),)] == 1.0
+
+
+def test_gauges_exist_before_there_is_anything_to_show():
+    values = samples(Metrics(labelling()))
+    for series in [
+        ("trimtab_action_applied", (("tag", "InitiatorFeed"),)),
+        ("trimtab_process_value", (("tag", "Temperature"), ("unit", "K"))),
+        ("trimtab_prediction_error_ratio", (("output", "Temperature"),)),
+        ("trimtab_alarms_active", (("priority", "high"), ("state", "unacknowledged"))),
+        ("trimtab_time_to_no_return_seconds", ()),
+        ("trimtab_ood_score", ()),
+    ]:
+        assert isnan(values[series]), series
+
+
+def test_no_series_tells_when_another_was_created():
+    assert not [name for name, _ in samples(Metrics(labelling())) if name.endswith("_created")]
+
+
+def test_prometheus_is_given_open_metrics_and_others_the_plain_format():
+    metrics = Metrics(labelling())
+    metrics.scan_duration.observe(0.01, {"scan_id": "7"})
+    server = MetricsServer(metrics.registry, "127.0.0.1", 0)
+    try:
+        asked = urllib.request.Request(  # noqa: S310 - http
+            server.url, headers={"Accept": "application/openmetrics-text;version=1.0.0"}
+        )
+        with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310
+            assert "openmetrics-text" in answer.headers["Content-Type"]
+            told = answer.read()
+            assert b'# {scan_id="7"}' in told
+            assert told == open_metrics(metrics.registry)
+        with urllib.request.urlopen(server.url, timeout=5) as answer:  # noqa: S310
+            assert "text/plain" in answer.headers["Content-Type"]
+            assert b"scan_id" not in answer.read()
+    finally:
+        server.close()
 
 
 def test_two_controllers_in_one_process_do_not_share_series():

@@ -3,12 +3,15 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 
 import numpy as np
 import pytest
+from prometheus_client.openmetrics.exposition import generate_latest
 from structlog.testing import capture_logs
 
-from controller.core.conditions import Condition
+from controller.core.conditions import Condition, Effect, Effects
+from controller.core.modes import next_mode
 from controller.core.report import CycleReport
 from controller.core.state import Mode, ModeState
 from controller.core.types import (
@@ -28,7 +31,8 @@ from controller.core.types import (
 )
 from controller.journal.writer import Event
 from controller.metrics import Labelling, Metrics
-from controller.reporting import OUTCOMES, REFUSALS, Reporter
+from controller.reporting import TRANSITIONS, Reporter
+from controller.scan_meter import OUTCOMES, REFUSALS, Ceiling, Yardsticks
 from controller.testing import plain_advice, plain_binding, plain_readings
 from models.runtime import AdviceRequest, ProcessSample, Refusal, RefusalReason
 
@@ -47,6 +51,14 @@ REQUEST = AdviceRequest(
 AUTO = ModeState(mode=Mode.AUTO, acknowledged=True)
 
 
+YARDSTICKS = Yardsticks(
+    low=vector([0.0, 0.0]),
+    high=vector([100.0, 100.0]),
+    ceilings=(Ceiling(name="CV1.safe_high", cv=1, value=80.0, span=100.0),),
+    horizon_s=300.0,
+)
+
+
 class Rig:
     def __init__(self, **binding) -> None:
         self.metrics = Metrics(
@@ -63,13 +75,15 @@ class Rig:
                 model_name="m",
                 model_version="1",
                 model_sha256="0",
+                transitions=TRANSITIONS,
+                constraints=["CV1.safe_high"],
             )
         )
         self.records: list = []
         self.reporter = Reporter(
             metrics=self.metrics,
             binding=replace(plain_binding(2, 2, 1), **binding),
-            spans=[100.0, 100.0],
+            yardsticks=YARDSTICKS,
             record=self.keep,
         )
 
@@ -78,7 +92,9 @@ class Rig:
         return True
 
     def value(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"trimtab_{name}", labels) or 0.0
+        found = self.metrics.registry.get_sample_value(f"trimtab_{name}", labels)
+        assert found is not None, f"{name} {labels}"
+        return found
 
     def events(self, kind: str) -> list[dict]:
         return [i.detail for i in self.records if isinstance(i, Event) and i.kind == kind]
@@ -157,7 +173,7 @@ def test_travel_counts_from_track_and_then_from_the_last_target(rig):
 def test_a_move_that_was_not_accepted_is_not_applied(rig):
     refused = NotWritten(reason=NotWrittenReason.REJECTED)
     rig.reporter.scan(replace(moved(45.0, 60.0), outcome=refused))
-    assert rig.value("action_applied", tag="MV0") == 0.0
+    assert math.isnan(rig.value("action_applied", tag="MV0"))
     assert rig.value("move_ratio_total", tag="MV0") == 0.0
     assert rig.value("limit_hits_total", tag="MV1", limit="high") == 0
     assert rig.value("scans_total", outcome="not_written") == 1
@@ -190,7 +206,7 @@ def test_performance_counts_in_plant_time(rig):
     assert rig.value("iae_total", loop="CV1") == pytest.approx(3000.0)
     assert rig.value("in_spec_seconds_total", loop="CV0") == 300.0
     assert rig.value("in_spec_seconds_total", loop="CV1") == 0.0
-    assert rig.value("control_seconds_total") == 300.0
+    assert rig.value("control_seconds_total") == rig.value("plant_seconds_total") == 300.0
 
 
 def test_values_that_must_not_be_used_count_nowhere(rig):
@@ -283,11 +299,101 @@ def test_moves_are_shown_to_the_dcs_in_shadow_and_auto_when_certified(rig, mode,
 
 def test_novelty_is_a_gauge_of_the_scan_that_was_advised_and_nothing_else(rig):
     rig.reporter.scan(moved(10.0, 50.0))
-    assert math.isnan(rig.value("model_novelty_ratio"))
+    assert math.isnan(rig.value("ood_score"))
     whole = moved(10.0, 50.0)
     advice = replace(whole.proposal.advice, novelty=1.5, outside_bands=0.125)
     rig.reporter.scan(replace(whole, proposal=replace(whole.proposal, advice=advice)))
-    assert rig.value("model_novelty_ratio") == 1.5
+    assert rig.value("ood_score") == 1.5
     assert rig.value("model_outside_bands_ratio") == 0.125
     rig.reporter.scan(report())
-    assert math.isnan(rig.value("model_novelty_ratio"))
+    assert math.isnan(rig.value("ood_score"))
+
+
+def test_without_advice_or_command_a_move_is_not_shown_as_if_it_stood(rig):
+    rig.reporter.scan(moved(45.0, 60.0))
+    rig.reporter.scan(report(after=ModeState(mode=Mode.SHED)))
+    for name in ("action_proposed", "action_corrected", "action_applied"):
+        assert math.isnan(rig.value(name, tag="MV0")), name
+
+
+def test_the_margin_to_a_ceiling_and_the_plant_time_beyond_it(rig):
+    labels = {"constraint": "CV1.safe_high"}
+    assert math.isnan(rig.value("constraint_margin_ratio", **labels))
+    for value in (50.0, 85.0, 81.0):
+        readings = plain_readings(cv=vector([50.0, value]), elapsed_s=300.0)
+        rig.reporter.scan(report(readings=readings))
+    assert rig.value("constraint_margin_ratio", **labels) == pytest.approx(-0.01)
+    assert rig.value("constraint_violation_seconds_total", **labels) == 600.0
+    rig.reporter.scan(report(readings=plain_readings(cv=vector([50.0, np.nan]))))
+    assert math.isnan(rig.value("constraint_margin_ratio", **labels))
+    assert rig.value("constraint_violation_seconds_total", **labels) == 600.0
+
+
+def test_limits_are_those_in_force(rig):
+    readings = plain_readings()
+    limits = replace(readings.limits, high=vector([100.0, 70.0]))
+    rig.reporter.scan(report(readings=replace(readings, limits=limits)))
+    assert rig.value("action_limit", tag="MV1", limit="high") == 70.0
+    assert rig.value("action_limit", tag="MV1", limit="low") == 0.0
+    assert rig.value("process_limit", tag="CV1", unit="kg/m3", limit="safe_high") == 80.0
+    assert rig.value("process_limit", tag="CV0", unit="kg/m3", limit="high") == 100.0
+
+
+def predicting(at_s: float, *, cv: float, predicted: float, **changes) -> CycleReport:
+    """A scan at a plant time that writes, reads CV0, and predicts CV0 for the next."""
+    whole = moved(45.0, 60.0, **changes)
+    readings = plain_readings(cv=vector([cv, 50.0]), plant_time_s=at_s)
+    ahead = np.array([[predicted, 50.0], [0.0, 0.0]])
+    advice = replace(whole.proposal.advice, predicted=ahead)
+    return replace(whole, readings=readings, proposal=replace(whole.proposal, advice=advice))
+
+
+def test_a_prediction_is_compared_with_what_came_true(rig):
+    rig.reporter.scan(predicting(0.0, cv=10.0, predicted=12.0))
+    assert math.isnan(rig.value("prediction_error_ratio", output="CV0"))
+    rig.reporter.scan(predicting(300.0, cv=13.0, predicted=20.0))
+    assert rig.value("prediction_error_ratio", output="CV0") == pytest.approx(0.01)
+    assert rig.value("prediction_error_ratio", output="CV1") == 0.0
+
+
+def test_a_prediction_of_another_instant_or_of_a_move_not_made_is_not_compared(rig):
+    refused = NotWritten(reason=NotWrittenReason.REJECTED)
+    error = {"name": "prediction_error_ratio", "output": "CV0"}
+    rig.reporter.scan(predicting(0.0, cv=10.0, predicted=12.0))
+    rig.reporter.scan(predicting(600.0, cv=13.0, predicted=20.0))
+    assert math.isnan(rig.value(**error))
+    rig.reporter.scan(replace(predicting(900.0, cv=10.0, predicted=12.0), outcome=refused))
+    assert rig.value(**error) == pytest.approx(0.1)
+    rig.reporter.scan(predicting(1200.0, cv=13.0, predicted=20.0))
+    assert rig.value(**error) == pytest.approx(0.1), "the move of 900 s was not made"
+    rig.reporter.scan(report(after=ModeState(mode=Mode.SHED)))
+    assert math.isnan(rig.value(**error))
+
+
+def test_the_time_to_no_return_is_that_of_the_advice(rig):
+    assert math.isnan(rig.value("time_to_no_return_seconds"))
+    whole = moved(10.0, 50.0)
+    advice = replace(whole.proposal.advice, time_to_no_return_s=math.inf)
+    rig.reporter.scan(replace(whole, proposal=replace(whole.proposal, advice=advice)))
+    assert rig.value("time_to_no_return_seconds") == math.inf
+
+
+def test_what_a_scan_measures_names_the_scan(rig):
+    rig.reporter.scan(moved(45.0, 60.0))
+    text = generate_latest(rig.metrics.registry).decode()
+    for name in ("scan_duration_seconds", "scan_start_lateness_seconds", "correction_gap"):
+        lines = [line for line in text.splitlines() if line.startswith(f"trimtab_{name}_bucket")]
+        assert sum('# {scan_id="1"}' in line for line in lines) == 1, name
+
+
+def test_every_change_of_mode_of_the_machine_has_its_series_before_it_happens():
+    known = {(before, after) for before, after, _ in TRANSITIONS}
+    reachable = set()
+    flags = [Effect.NONE, *Effect, Effect.SHED | Effect.HOLD]
+    operators = [*OperatorMode, None]
+    for mode, held, flag, operator in product(Mode, range(3), flags, operators):
+        for armed in (False, True):
+            state = ModeState(mode=mode, armed=armed, holds=held, waits=held, acknowledged=True)
+            after = next_mode(state, Effects(flags=flag), operator).mode
+            reachable |= {(mode.value, after.value)} if after is not mode else set()
+    assert reachable == known

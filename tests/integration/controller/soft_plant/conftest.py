@@ -108,9 +108,18 @@ class Process:
 class Plant:
     """One `trimtab-plant serve`; can be ended and started again at the same address."""
 
-    def __init__(self, folder: Path, *, secure: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        secure: bool = False,
+        speed: float = SPEED,
+        heartbeat_timeout_s: float = HEARTBEAT_TIMEOUT_S,
+    ) -> None:
         self.folder = folder
         self.secure = secure
+        self.speed = speed
+        self.heartbeat_timeout_s = heartbeat_timeout_s
         self.pki = folder / "pki"
         self.trend = folder / "trend.csv"
         with socket.socket() as probe:
@@ -128,10 +137,10 @@ class Plant:
             "--port",
             str(self.port),
             "--speed",
-            f"{SPEED:g}",
+            f"{self.speed:g}",
             "--noise",
         ]
-        arguments += ["--heartbeat-timeout", str(HEARTBEAT_TIMEOUT_S)]
+        arguments += ["--heartbeat-timeout", str(self.heartbeat_timeout_s)]
         arguments += ["--secure"] if self.secure else []
         arguments += ["--pki", str(self.pki)]
         arguments += ["--credentials", str(self.folder / "users.toml")]

@@ -1,0 +1,103 @@
+"""What changed, told to everybody who watches: each change is encoded once, for all.
+
+A viewer that falls behind is told the newest of each topic; nothing is kept for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sse_starlette import ServerSentEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+SHORTEST_S = 0.25
+"""Distance of two messages to one viewer: four a second."""
+
+BEAT_S = 2.0
+"""Longest silence: a page cannot tell a dead line from a plant where nothing changes."""
+
+
+def encoded(document: Any) -> str:
+    """Compact JSON; raises ValueError for NaN and infinities, which it has not."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+class Hub:
+    """The newest message of each topic, and who waits for another."""
+
+    def __init__(self, most: int) -> None:
+        """most: viewers at the same time."""
+        self._most = most
+        self._topics: dict[str, tuple[int, bytes]] = {}
+        self._texts: dict[str, str] = {}
+        self._viewers: set[asyncio.Event] = set()
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another viewer."""
+        return len(self._viewers) >= self._most
+
+    @property
+    def viewers(self) -> int:
+        """How many watch."""
+        return len(self._viewers)
+
+    def publish(self, topic: str, event: str, document: Any) -> None:
+        """Tell a document under an event's name, unless the last one was the same."""
+        text = encoded(document)
+        if self._texts.get(topic) == text:
+            return
+        number, _ = self._topics.get(topic, (0, b""))
+        self._texts[topic] = text
+        self._topics[topic] = number + 1, ServerSentEvent(text, event=event).encode()
+        for viewer in self._viewers:
+            viewer.set()
+
+    def text(self, topic: str) -> str | None:
+        """The newest document of a topic as JSON."""
+        return self._texts.get(topic)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._closed = True
+        for viewer in self._viewers:
+            viewer.set()
+
+    async def watch(self, topics: Sequence[str]) -> AsyncIterator[bytes]:
+        """What changes in the topics: first all of them, then the newest of each that is another.
+
+        Where nothing changes, a "beat" with the time.
+        Call only while the hub is not `full`.
+        """
+        viewer, told = asyncio.Event(), dict.fromkeys(topics, 0)
+        self._viewers.add(viewer)
+        try:
+            while not self._closed:
+                viewer.clear()
+                news = b""
+                for topic in topics:
+                    number, message = self._topics.get(topic, (0, b""))
+                    if number > told[topic]:
+                        told[topic], news = number, news + message
+                if news:
+                    yield news
+                    await asyncio.sleep(SHORTEST_S)
+                    continue
+                try:
+                    async with asyncio.timeout(BEAT_S):
+                        await viewer.wait()
+                except TimeoutError:
+                    yield _beat()
+        finally:
+            self._viewers.discard(viewer)
+
+
+def _beat() -> bytes:
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return ServerSentEvent(encoded({"time": time}), event="beat").encode()

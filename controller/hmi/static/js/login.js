@@ -1,0 +1,35 @@
+// The login page.
+import { ApiError, post, session } from "./api.js";
+import { byId, setText } from "./dom.js";
+import { start } from "./shell.js";
+
+start();
+
+/** Where to go afterwards: a page of this server, whatever the address says. */
+function next() {
+  const wanted = new URLSearchParams(location.search).get("next") ?? "/";
+  const target = new URL(wanted, location.origin);
+  return wanted.startsWith("/") && target.origin === location.origin && target.pathname !== "/login" ? target.pathname + target.search : "/";
+}
+
+byId("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = event.target.querySelector("button");
+  const problem = byId("problem");
+  setText(problem, "");
+  button.disabled = true;
+  try {
+    await session(); // the token of this browser, which may have waited for hours
+    await post("/api/login", { user: byId("user").value, password: byId("password").value });
+    location.assign(next());
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    setText(problem, error.message);
+    byId("password").value = "";
+    byId("password").focus();
+  } finally {
+    button.disabled = false;
+  }
+});
+
+byId("user").focus();
