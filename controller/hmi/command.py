@@ -25,31 +25,46 @@ def hmi(
     *,
     config: Configs = None,
     fleet: Annotated[
-        Path | None, typer.Option("--hmi", help="Settings of the HMI, such as config/hmi.toml")
+        Path | None, typer.Option("--hmi", help="Settings of the HMI, a hmi.toml; or give --config")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve; default 127.0.0.1")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve; default: 127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port; default 8080; 0 = any free one")
+        int | None, typer.Option(min=0, max=65535, help="Port, 0 for any free one; default: 8080")
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="PEM file: https")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file with its key")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file, for https; default: http")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file with its key; default: none")
+    ] = None,
     user: Annotated[
         str | None, typer.Option(help="The HMI's own user on the plant; default: observer")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Server of the one unit, such as opc.tcp://127.0.0.1:4840")
+        str | None, typer.Option(help="Server of the one unit; default: as its settings say")
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Encrypt nothing towards a plant on this machine")
     ] = False,
     ready_file: Annotated[
-        Path | None, typer.Option(help="JSON with url and pid, written when it serves")
+        Path | None,
+        typer.Option(help="JSON with url and pid, written when it serves; default: none"),
     ] = None,
 ) -> None:
     """Show the units in a browser until Ctrl-C; reads everything, writes only what operators do.
 
     Logs in on the plants as a user that may only read, with the password in
     TRIMTAB_HMI_PASSWORD.  Operators log in on the pages with their own users of the plant.
+
+    Examples:
+      trimtab hmi --config controller.toml
+      trimtab hmi --config R101.toml --config R102.toml --port 8081
+      trimtab hmi --hmi /etc/trimtab/hmi.toml
+
+    Exit codes: 0 ended by SIGINT or SIGTERM; 1 a fault; 2 configuration, a port in
+    use; 3 a bundle.
+
+    Environment: TRIMTAB_HMI_PASSWORD; any key of the controllers' settings.
     """
     try:
         code = _serve(

@@ -19,7 +19,7 @@ def monitor(
         bool, typer.Option("--auto", help="Play the operator: select Auto, enter the setpoints.")
     ] = False,
     speed: Annotated[
-        float, typer.Option(min=SLOWEST, max=FASTEST, help="Plant seconds a wall second.")
+        float, typer.Option(min=SLOWEST, max=FASTEST, help="Plant seconds per wall second.")
     ] = 300.0,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the plant.")] = 1,
     out: Annotated[Path, typer.Option(help="Gets a folder for this run.")] = Path("runs"),
@@ -31,6 +31,12 @@ def monitor(
 
     Prints where each is to be seen.  Nothing goes to AUTO by itself unless --auto is given.
     Prometheus is left out where it is not installed.  Passwords are made for the run.
+
+    Examples:
+      trimtab monitor
+      trimtab monitor --auto --speed 600
+
+    Exit codes: 0 ended by Ctrl-C; 2, 3, 4 configuration, artefact, plant.
     """
     from controller.demo.plan import Options  # noqa: PLC0415 - --help need not load all of it
     from controller.demo.processes import DemoError  # noqa: PLC0415

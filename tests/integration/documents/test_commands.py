@@ -69,6 +69,7 @@ class Rule:
 
 
 CONNECTING = "tests/integration/controller/soft_plant/test_connecting.py"
+MONITORING = "tests/integration/monitoring/test_monitor_command.py"
 EVALUATION = "tests/integration/models/test_evaluate.py"
 PKI = ("etc/trimtab/pki", "etc/trimtab/hmi-pki")
 SHIPPED = (("work/polymer-cstr-7/bundle", str(ROOT / "models/artifacts/polymer-cstr")),)
@@ -91,6 +92,9 @@ RULES = (
     Rule(r"trimtab tags browse .*", "run", without=("tags.toml",)),
     Rule(r"(TRIMTAB_\S+ )*trimtab check .*", "run"),
     Rule(r"trimtab (shadow|run) --config controller.toml( --bundle .*)?", "stays", change=SHIPPED),
+    Rule(r"trimtab hmi .*--tls-cert .*", "elsewhere", "tests/integration/hmi/test_acting.py"),
+    Rule(r"(TRIMTAB_HMI_PASSWORD=\.\.\. )?trimtab hmi .*", "stays", also=" --port 0"),
+    Rule(r"trimtab monitor( --auto)?", "elsewhere", MONITORING),
     Rule(r"trimtab journal show .*", "run", change=(("--scan 311", "--scan 3"),)),
     Rule(r"python3 -c .*backup.*", "run"),
     Rule(r"systemd/install .*--root .*", "run"),
@@ -358,6 +362,7 @@ def placed(text, place, rule, folder):
         ("HOST:4840", f"127.0.0.1:{place[1]}"),
         ("/etc/", f"{folder}/etc/"),
         ("/var/lib/", f"{folder}/var/lib/"),
+        ("HMI_PASSWORD=...", f"HMI_PASSWORD={password(folder / 'users.toml', 'observer')}"),
         *rule.change,
     ):
         text = text.replace(old, new)
@@ -380,7 +385,8 @@ def test_it_runs(text, place, tmp_path):
 def test_it_starts_stays_and_ends(text, place, tmp_path):
     rule = rule_of(text)
     folder = copied(place, rule, tmp_path)
-    lasting = Lasting(placed(text, place, rule, folder), folder)
+    secret = password(folder / "users.toml", "observer")  # of the screens, which only read
+    lasting = Lasting(placed(text, place, rule, folder), folder, TRIMTAB_HMI_PASSWORD=secret)
     try:
         lasting.ready().end()
     finally:

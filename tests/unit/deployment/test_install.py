@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.configuration.settings import load_settings
+from controller.hmi.settings import load_hmi
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "systemd/install"
@@ -187,3 +188,13 @@ def test_systemd_makes_the_folders_and_closes_the_secrets(tmp_path):
     private = tmp_path / "var/lib/private"
     assert private.stat().st_mode & 0o777 == 0o700
     assert (private / "trimtab").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_screens_show_every_unit_that_was_named(tmp_path):
+    install(tmp_path, "--unit", "R101", "--unit", "R102")
+    etc = tmp_path / "etc/trimtab"
+    settings = load_hmi(etc / "hmi.toml")
+    assert [unit.name for unit in settings.units] == ["R101", "R102"]
+    assert [unit.config for unit in settings.units] == [etc / "R101.toml", etc / "R102.toml"]
+    assert "kept" in install(tmp_path, "--unit", "R103")
+    assert len(load_hmi(etc / "hmi.toml").units) == 2

@@ -7,7 +7,7 @@ import pytest
 from asyncua import ua
 
 from controller.hmi import alarms as module
-from controller.hmi.alarm_events import _NAMES, take_event
+from controller.hmi.alarm_events import _NAMES, FIELDS, take_event
 from controller.hmi.alarms import Alarm, AlarmList, Priority, State, counted
 from controller.opcua.events import event_item
 
