@@ -89,7 +89,7 @@ async def test_overview_shows_what_the_plant_says(view, operator):
     await viewer.says(f"{card} .sp-value", f"SP {setpoint:.2f}")
     shown = float(await viewer.text(f"{card} .value"))
     assert shown == pytest.approx(await operator.get("R101/PV/Temperature"), abs=10.0)
-    await viewer.says(f"{card} .limits", "320 to 365 K.*ceiling > 362 K")
+    await viewer.says(f"{card} .limits", "320 to 365 K.*ceiling 362 K")
     await viewer.says("article[data-unit=R102] .problem", "No connection to opc.tcp://127.0.0.1:9")
 
 

@@ -7,7 +7,13 @@ import { table } from "./tables.js";
 import { stamp } from "./words.js";
 
 const RANK = { unacknowledged: 0, returned: 1, acknowledged: 2, shelved: 3, normal: 4 };
-const WORDS = { shelved: "shelved", unacknowledged: "active, unacknowledged", acknowledged: "active, acknowledged", returned: "returned, unacknowledged", normal: "normal" };
+const WORDS = {
+  shelved: "shelved",
+  unacknowledged: "active, unacknowledged",
+  acknowledged: "active, acknowledged",
+  returned: "returned, unacknowledged",
+  normal: "normal",
+};
 const PRIORITY = { high: 0, medium: 1, low: 2 };
 
 const COLUMNS = [
@@ -35,7 +41,10 @@ function shown() {
     .filter((alarm) => !state || (state === "standing" ? alarm.state !== "normal" : alarm.state === state))
     .filter((alarm) => !priority || alarm.priority === priority)
     .filter((alarm) => !unit || alarm.unit === unit)
-    .filter((alarm) => !words || [alarm.name, alarm.message, alarm.source, alarm.comment].join(" ").toLowerCase().includes(words))
+    .filter(
+      (alarm) =>
+        !words || [alarm.name, alarm.message, alarm.source, alarm.comment].join(" ").toLowerCase().includes(words),
+    )
     .sort(order);
 }
 
@@ -58,7 +67,11 @@ function draw() {
   const focused = document.activeElement?.dataset ?? {};
   const options = { empty: "No alarm.", onSort, sorted, rowAttributes: (at) => ({ "data-state": rows[at].state }) };
   byId("alarms").replaceChildren(table("Alarms", COLUMNS, rows.map(cells), options));
-  const again = focused.alarm ? `[data-alarm="${CSS.escape(focused.alarm)}"]` : focused.column ? `[data-column="${focused.column}"]` : null;
+  const again = focused.alarm
+    ? `[data-alarm="${CSS.escape(focused.alarm)}"]`
+    : focused.column
+      ? `[data-column="${focused.column}"]`
+      : null;
   if (again) byId("alarms").querySelector(again)?.focus();
 }
 
@@ -79,7 +92,15 @@ function cells(alarm) {
 function acknowledgeButton(alarm) {
   if (alarm.state !== "unacknowledged" && alarm.state !== "returned") return "";
   const reason = whyNot(alarm.unit, "acknowledge");
-  const button = el("button", { type: "button", "data-alarm": `${alarm.unit} ${alarm.id}`, "aria-label": `Acknowledge ${alarm.name} of ${alarm.unit}` }, "Acknowledge");
+  const button = el(
+    "button",
+    {
+      type: "button",
+      "data-alarm": `${alarm.unit} ${alarm.id}`,
+      "aria-label": `Acknowledge ${alarm.name} of ${alarm.unit}`,
+    },
+    "Acknowledge",
+  );
   button.disabled = reason !== "";
   setAttribute(button, "title", reason);
   setAttribute(button, "aria-describedby", reason ? "why" : null);

@@ -26,8 +26,19 @@ class Question {
     this.go = el("button", { type: "submit", class: "strong" }, "Continue");
     this.cancel = el("button", { type: "button", onclick: () => this.dialog.close() }, "Cancel");
     this.form = el("form", { onsubmit: (event) => this.submit(event) });
-    this.form.append(this.words, ...(fields ? [fields] : []), this.problem, this.countdown, el("div", { class: "buttons" }, this.cancel, this.go));
-    this.dialog = el("dialog", { "aria-labelledby": "question-title", "aria-describedby": "question-text" }, el("h2", { id: "question-title" }, title), this.form);
+    this.form.append(
+      this.words,
+      ...(fields ? [fields] : []),
+      this.problem,
+      this.countdown,
+      el("div", { class: "buttons" }, this.cancel, this.go),
+    );
+    this.dialog = el(
+      "dialog",
+      { "aria-labelledby": "question-title", "aria-describedby": "question-text" },
+      el("h2", { id: "question-title" }, title),
+      this.form,
+    );
     this.dialog.addEventListener("close", () => this.closed());
   }
 

@@ -24,7 +24,12 @@ export class Controls {
     const { mode = [], setpoints = [] } = view.actions ?? {};
     const shape = JSON.stringify([mode, setpoints.map(({ tag, unit }) => [tag, unit])]);
     if (shape !== this.shape) this.build(mode, setpoints, shape);
-    for (const button of this.modes.children) setAttribute(button, "aria-pressed", button.value === (view.selected ?? view.actions?.selected) ? "true" : "false");
+    for (const button of this.modes.children)
+      setAttribute(
+        button,
+        "aria-pressed",
+        button.value === (view.selected ?? view.actions?.selected) ? "true" : "false",
+      );
     for (const one of this.inputs) one.update(view);
     const shed = view.handshake?.find((part) => part.name === "shed");
     setText(this.shedWords, shed?.on ? `Shed: ${shed.text}` : "");
@@ -34,7 +39,9 @@ export class Controls {
 
   build(modes, setpoints, shape) {
     this.shape = shape;
-    this.modes.replaceChildren(...modes.map((mode) => el("button", { type: "button", value: mode, onclick: () => this.select(mode) }, mode)));
+    this.modes.replaceChildren(
+      ...modes.map((mode) => el("button", { type: "button", value: mode, onclick: () => this.select(mode) }, mode)),
+    );
     this.inputs = setpoints.map((setpoint) => new Setpoint(this.unit, setpoint));
     this.setpoints.replaceChildren(...this.inputs.map((input) => input.node));
   }
@@ -42,7 +49,11 @@ export class Controls {
   enable() {
     const whole = this.view?.connected === false ? "No connection to the plant." : "";
     const reasons = new Set();
-    const groups = [[this.modes, "mode"], [this.setpoints, "setpoint"], [this.shed, "acknowledge_shed"]];
+    const groups = [
+      [this.modes, "mode"],
+      [this.setpoints, "setpoint"],
+      [this.shed, "acknowledge_shed"],
+    ];
     for (const [box, action] of groups) {
       const reason = whyNot() || whole || whyNot(this.unit, action);
       const controls = box.matches("button") ? [box] : box.querySelectorAll("button, input");
@@ -68,7 +79,14 @@ class Setpoint {
   constructor(unit, { tag, unit: engineering }) {
     Object.assign(this, { unit, tag });
     const id = `setpoint-${tag}`;
-    this.input = el("input", { id, type: "number", step: "any", required: true, autocomplete: "off", inputmode: "decimal" });
+    this.input = el("input", {
+      id,
+      type: "number",
+      step: "any",
+      required: true,
+      autocomplete: "off",
+      inputmode: "decimal",
+    });
     this.range = el("span", { class: "limits" });
     this.node = el(
       "form",

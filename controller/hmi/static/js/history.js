@@ -6,9 +6,23 @@ import { panel, table } from "./tables.js";
 import { Trend, legend, valuesTable } from "./trends.js";
 import { fixed, localInput, serverNow, spaced, stamp, toDate } from "./words.js";
 
-const PRESETS = [["15 min", 900], ["1 h", 3600], ["8 h", 28800], ["24 h", 86400], ["7 d", 604800]];
+const PRESETS = [
+  ["15 min", 900],
+  ["1 h", 3600],
+  ["8 h", 28800],
+  ["24 h", 86400],
+  ["7 d", 604800],
+];
 const POINTS = 1000;
-const LOOK = { pv: "pv", sp: "sp", actual: "actual", applied: "applied", corrected: "corrected", policy: "policy", target: "corrected" };
+const LOOK = {
+  pv: "pv",
+  sp: "sp",
+  actual: "actual",
+  applied: "applied",
+  corrected: "corrected",
+  policy: "policy",
+  target: "corrected",
+};
 
 const from = byId("from");
 const to = byId("to");
@@ -38,7 +52,11 @@ async function load() {
   address.searchParams.set("to", new Date(1000 * end).toISOString());
   history.replaceState(null, "", address);
   try {
-    const query = new URLSearchParams({ from: new Date(1000 * start).toISOString(), to: new Date(1000 * end).toISOString(), points: POINTS });
+    const query = new URLSearchParams({
+      from: new Date(1000 * start).toISOString(),
+      to: new Date(1000 * end).toISOString(),
+      points: POINTS,
+    });
     variables ??= await readVariables();
     show(await get(`${path("api", "units", unitName, "history")}?${query}`), start, end);
   } catch (error) {
@@ -49,20 +67,28 @@ async function load() {
 
 async function readVariables() {
   const view = await get(path("api", "units", unitName));
-  return [...view.cvs, ...view.mvs].map(({ tag, title, unit, digits, range_low: bottom, range_high: top, low, high }) => ({
-    tag,
-    title: title || spaced(tag),
-    unit,
-    digits: digits ?? 2,
-    range: [bottom ?? low ?? null, top ?? high ?? null],
-  }));
+  return [...view.cvs, ...view.mvs].map(
+    ({ tag, title, unit, digits, range_low: bottom, range_high: top, low, high }) => ({
+      tag,
+      title: title || spaced(tag),
+      unit,
+      digits: digits ?? 2,
+      range: [bottom ?? low ?? null, top ?? high ?? null],
+    }),
+  );
 }
 
 const say = (text) => setText(byId("state"), text);
 
 function show({ time, series, sampled = false, missing = [] }, start, end) {
-  const shown = variables.map((variable) => ({ ...variable, lines: linesOf(variable, series) })).filter(({ lines }) => lines.length);
-  say(time.length === 0 || shown.length === 0 ? "Nothing is recorded in this range." : `${stamp(start)} to ${stamp(end)}, ${time.length} points; ${sampled ? "thinned to samples, " : ""}${missing.length ? `without ${missing.join(", ")}, ` : ""}draw a range with the pointer to look closer.`);
+  const shown = variables
+    .map((variable) => ({ ...variable, lines: linesOf(variable, series) }))
+    .filter(({ lines }) => lines.length);
+  say(
+    time.length === 0 || shown.length === 0
+      ? "Nothing is recorded in this range."
+      : `${stamp(start)} to ${stamp(end)}, ${time.length} points; ${sampled ? "thinned to samples, " : ""}${missing.length ? `without ${missing.join(", ")}, ` : ""}draw a range with the pointer to look closer.`,
+  );
   for (const trend of trends.splice(0)) trend.end();
   byId("history").replaceChildren(...shown.map((variable) => chart(variable, time, series, start, end)));
   byId("figures").hidden = shown.length === 0;
@@ -72,21 +98,39 @@ function show({ time, series, sampled = false, missing = [] }, start, end) {
 const linesOf = ({ tag }, series) =>
   Object.keys(series)
     .filter((name) => name.slice(name.indexOf("/") + 1) === tag)
-    .map((name) => ({ key: name, label: name.split("/")[0].replace(/^(pv|sp)$/, (word) => word.toUpperCase()), look: LOOK[name.split("/")[0]] ?? "figure" }));
+    .map((name) => ({
+      key: name,
+      label: name.split("/")[0].replace(/^(pv|sp)$/, (word) => word.toUpperCase()),
+      look: LOOK[name.split("/")[0]] ?? "figure",
+    }));
 
 function chart({ title, unit, digits, lines, range: extent }, time, series, start, end) {
   const trend = new Trend({ title: `History of ${title}`, unit, digits, lines, range: extent, onRange: setRange });
-  const box = panel(`${title} [${unit}]`, trend.node, el("div", { class: "loop-foot" }, legend(lines), tableBox(lines, time, series, digits)));
+  const box = panel(
+    `${title} [${unit}]`,
+    trend.node,
+    el("div", { class: "loop-foot" }, legend(lines), tableBox(lines, time, series, digits)),
+  );
   box.classList.add("loop");
   trends.push(trend);
-  trend.show(time, lines.map(({ key }) => series[key]), { from: start, to: end });
+  trend.show(
+    time,
+    lines.map(({ key }) => series[key]),
+    { from: start, to: end },
+  );
   return box;
 }
 
 function tableBox(lines, time, series, digits) {
   const columns = lines.map(({ key, label }) => ({ label, values: series[key] }));
   const box = el("details", {}, el("summary", {}, "Figures"));
-  box.addEventListener("toggle", () => box.open && box.childElementCount === 1 && box.append(el("div", { class: "scroll" }, valuesTable(time, columns, digits, 24))));
+  box.addEventListener(
+    "toggle",
+    () =>
+      box.open &&
+      box.childElementCount === 1 &&
+      box.append(el("div", { class: "scroll" }, valuesTable(time, columns, digits, 24))),
+  );
   return box;
 }
 
@@ -96,14 +140,32 @@ function figures(shown, series) {
       const values = series[key].filter((value) => Number.isFinite(value));
       const mean = values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
       const figure = (value) => fixed(value, digits);
-      return [`${title} ${label}`, figure(values.length ? Math.min(...values) : null), figure(mean), figure(values.length ? Math.max(...values) : null), figure(values.at(-1)), unit];
+      return [
+        `${title} ${label}`,
+        figure(values.length ? Math.min(...values) : null),
+        figure(mean),
+        figure(values.length ? Math.max(...values) : null),
+        figure(values.at(-1)),
+        unit,
+      ];
     }),
   );
-  const columns = [{ title: "Variable" }, { title: "Lowest", class: "number" }, { title: "Mean", class: "number" }, { title: "Highest", class: "number" }, { title: "Last", class: "number" }, { title: "Unit" }];
+  const columns = [
+    { title: "Variable" },
+    { title: "Lowest", class: "number" },
+    { title: "Mean", class: "number" },
+    { title: "Highest", class: "number" },
+    { title: "Last", class: "number" },
+    { title: "Unit" },
+  ];
   return table("Figures of this range", columns, rows);
 }
 
-byId("presets").append(...PRESETS.map(([label, seconds]) => el("button", { type: "button", onclick: () => setRange(serverNow() - seconds, serverNow()) }, label)));
+byId("presets").append(
+  ...PRESETS.map(([label, seconds]) =>
+    el("button", { type: "button", onclick: () => setRange(serverNow() - seconds, serverNow()) }, label),
+  ),
+);
 byId("range").addEventListener("submit", (event) => {
   event.preventDefault();
   load();

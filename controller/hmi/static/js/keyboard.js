@@ -46,7 +46,10 @@ function step(by) {
 
 function showHelp(keys) {
   const rows = keys.map(([key, words]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, words)]);
-  const charts = [el("dt", {}, el("kbd", {}, "←"), " ", el("kbd", {}, "→")), el("dd", {}, "read a trend that has the focus")];
+  const charts = [
+    el("dt", {}, el("kbd", {}, "←"), " ", el("kbd", {}, "→")),
+    el("dd", {}, "read a trend that has the focus"),
+  ];
   const tick = el("input", { type: "checkbox" });
   tick.checked = enabled();
   tick.addEventListener("change", () => remember("keys", tick.checked ? "on" : "off"));

@@ -9,7 +9,9 @@ start();
 function next() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "/";
   const target = new URL(wanted, location.origin);
-  return wanted.startsWith("/") && target.origin === location.origin && target.pathname !== "/login" ? target.pathname + target.search : "/";
+  return wanted.startsWith("/") && target.origin === location.origin && target.pathname !== "/login"
+    ? target.pathname + target.search
+    : "/";
 }
 
 byId("login").addEventListener("submit", async (event) => {

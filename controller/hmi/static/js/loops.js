@@ -19,7 +19,13 @@ class Loop {
   frame(...content) {
     const id = `loop-${this.tag}`;
     const head = el("div", { class: "loop-head" }, el("h2", { id }, this.title), ...content);
-    return el("section", { class: "panel loop", "aria-labelledby": id, "data-tag": this.tag }, head, this.trend.node, el("div", { class: "loop-foot" }, legend(this.lines), this.details));
+    return el(
+      "section",
+      { class: "panel loop", "aria-labelledby": id, "data-tag": this.tag },
+      head,
+      this.trend.node,
+      el("div", { class: "loop-foot" }, legend(this.lines), this.details),
+    );
   }
 
   draw(buffer, { from, to, full }) {
@@ -34,7 +40,10 @@ class Loop {
   /** The table is made only while someone looks at it. */
   fill() {
     if (!this.details.open || !this.times) return;
-    const columns = this.lines.map(({ label }, index) => ({ label: `${label} [${this.unit}]`, values: this.columns[index] }));
+    const columns = this.lines.map(({ label }, index) => ({
+      label: `${label} [${this.unit}]`,
+      values: this.columns[index],
+    }));
     this.table.replaceChildren(valuesTable(this.times, columns, this.digits));
   }
 
@@ -75,10 +84,22 @@ export class Controlled extends Loop {
 
   limits() {
     if (this.now === null) return [];
-    const lines = limitsOf(this.now).map(({ name, value }) => ({ value, label: `${name} ${fixed(value, 0)}`, always: true }));
+    const lines = limitsOf(this.now).map(({ name, value }) => ({
+      value,
+      label: `${name} ${fixed(value, 0)}`,
+      always: true,
+    }));
     const { sp_low: lowest, sp_high: highest, low, high } = this.now;
-    const ends = [[lowest, "lowest SP"], [highest, "highest SP"], [low, "range low"], [high, "range high"]].filter(([value]) => Number.isFinite(value));
-    return [...lines, ...ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, 0)}`, always: false }))];
+    const ends = [
+      [lowest, "lowest SP"],
+      [highest, "highest SP"],
+      [low, "range low"],
+      [high, "range high"],
+    ].filter(([value]) => Number.isFinite(value));
+    return [
+      ...lines,
+      ...ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, 0)}`, always: false })),
+    ];
   }
 
   range() {
@@ -98,8 +119,15 @@ export class Manipulated extends Loop {
     this.mode = el("span", { class: "loop-mode" });
     this.words = el("span", { class: "limits" });
     this.reason = el("p", { class: "why" });
-    this.figures = Object.fromEntries(["policy", "corrected", "applied", "actual"].map((name) => [name, el("span", { class: "value", "data-figure": name })]));
-    const list = Object.entries(this.figures).map(([name, figure]) => el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))));
+    this.figures = Object.fromEntries(
+      ["policy", "corrected", "applied", "actual"].map((name) => [
+        name,
+        el("span", { class: "value", "data-figure": name }),
+      ]),
+    );
+    const list = Object.entries(this.figures).map(([name, figure]) =>
+      el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))),
+    );
     this.node = this.frame(
       el("p", { class: "figures" }, this.mode, this.note),
       el("dl", { class: "steps" }, ...list),
@@ -122,7 +150,10 @@ export class Manipulated extends Loop {
 
   limits() {
     const { low, high } = this.now ?? {};
-    const ends = [[low, "low limit"], [high, "high limit"]].filter(([value]) => Number.isFinite(value));
+    const ends = [
+      [low, "low limit"],
+      [high, "high limit"],
+    ].filter(([value]) => Number.isFinite(value));
     return ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, this.digits)}`, always: false }));
   }
 

@@ -16,7 +16,11 @@ export function alarmMark(priority, state) {
   const gone = state === "normal";
   return svg(
     "svg",
-    { viewBox: "0 0 20 20", class: `mark ${gone ? "gone" : (WORDS[priority] ?? "low")} ${state ?? ""}`, "aria-hidden": "true" },
+    {
+      viewBox: "0 0 20 20",
+      class: `mark ${gone ? "gone" : (WORDS[priority] ?? "low")} ${state ?? ""}`,
+      "aria-hidden": "true",
+    },
     svg("path", { d: shape }),
     svg("text", { x: 10, y: priority === "medium" ? 16 : 14, "text-anchor": "middle" }, number),
   );
@@ -58,7 +62,13 @@ export function bar() {
   const marks = svg("g");
   const target = svg("svg", { y: 0, overflow: "visible", class: "sp" }, svg("path", { d: "M-5 1H5L0 10Z" }));
   const pointer = svg("svg", { y: 0, overflow: "visible", class: "pv" }, svg("path", { d: "M0 10L4 15L0 23L-4 15Z" }));
-  picture.append(svg("rect", { class: "track", x: 0, y: 11, width: "100%", height: 7 }), allowed, marks, target, pointer);
+  picture.append(
+    svg("rect", { class: "track", x: 0, y: 11, width: "100%", height: 7 }),
+    allowed,
+    marks,
+    target,
+    pointer,
+  );
   let drawn = "";
 
   /** from, to: the scale; value, wanted: PV and SP; low, high: where SP may be; limits: [{kind, value}]. */
@@ -83,10 +93,7 @@ export function bar() {
 
 function limitMark(limit, share) {
   const x = 100 * share(limit.value);
-  const shaded =
-    limit.kind === "high"
-      ? { x: `${x}%`, width: `${100 - x}%` }
-      : { x: "0%", width: `${x}%` };
+  const shaded = limit.kind === "high" ? { x: `${x}%`, width: `${100 - x}%` } : { x: "0%", width: `${x}%` };
   return svg(
     "g",
     { class: "limit" },
@@ -103,7 +110,8 @@ function place(marker, value, share) {
 
 /** Limits in words: "T_H > 361 K, T_HH > 365 K". */
 export function limitWords(limits, digits, unit) {
-  return (limits ?? []).map((limit) => `${limit.name} ${limit.kind === "low" ? "<" : ">"} ${fixed(limit.value, digits)} ${unit}`).join(", ");
+  const sign = ({ ceiling, kind }) => (ceiling ? "" : kind === "low" ? "< " : "> ");
+  return (limits ?? []).map((limit) => `${limit.name} ${sign(limit)}${fixed(limit.value, digits)} ${unit}`).join(", ");
 }
 
 /** What `bar` wants to know of a CV. */
@@ -119,7 +127,9 @@ export const barOf = (cv) => ({
 
 /** The limits of a CV: those of its alarms, and the ceiling that the controller keeps below. */
 export function limitsOf(cv) {
-  const ceiling = Number.isFinite(cv.safe_high) ? [{ name: "ceiling", kind: "high", value: cv.safe_high, ceiling: true }] : [];
+  const ceiling = Number.isFinite(cv.safe_high)
+    ? [{ name: "ceiling", kind: "high", value: cv.safe_high, ceiling: true }]
+    : [];
   return [...ceiling, ...(cv.limits ?? [])];
 }
 
@@ -138,4 +148,6 @@ export function trouble({ stale, quality, age_s: age }) {
 
 /** The limit alarms that a value is beyond. */
 export const beyond = (value, limits) =>
-  (limits ?? []).filter((limit) => typeof value === "number" && (limit.kind === "low" ? value <= limit.value : value >= limit.value));
+  (limits ?? []).filter(
+    (limit) => typeof value === "number" && (limit.kind === "low" ? value <= limit.value : value >= limit.value),
+  );

@@ -8,7 +8,8 @@ import { Trend, legend } from "./trends.js";
 import { fixed, serverNow, short, span } from "./words.js";
 
 const SHOWN_S = 3600;
-const NOVELTY = "Novelty is the distance of the state from the training data over its threshold; above 1 the state is unlike them. Both figures inform; they refuse nothing.";
+const NOVELTY =
+  "Novelty is the distance of the state from the training data over its threshold; above 1 the state is unlike them. Both figures inform; they refuse nothing.";
 
 let model = null;
 const novelty = el("span");
@@ -20,7 +21,13 @@ const lines = [
   { key: "novelty", label: "novelty", look: "figure" },
   { key: "outside", label: "share of predictions outside their band", look: "sp" },
 ];
-const trend = new Trend({ title: "Novelty since this page was opened", unit: "", digits: 2, lines, limits: () => [{ value: 1, label: "1: as far as the data", always: true }] });
+const trend = new Trend({
+  title: "Novelty since this page was opened",
+  unit: "",
+  digits: 2,
+  lines,
+  limits: () => [{ value: 1, label: "1: as far as the data", always: true }],
+});
 const seen = { times: [], novelty: [], outside: [] };
 
 function build(found) {
@@ -29,13 +36,32 @@ function build(found) {
   const { dataset = {}, training = {} } = found.metrics ?? {};
   byId("model").replaceChildren(
     panel("Bundle", bundleFacts(found)),
-    panel("Out of distribution", facts([["novelty", novelty], ["outside bands", outside]]), el("p", { class: "why" }, NOVELTY), el("div", { class: "loop" }, trend.node, legend(lines))),
-    panel("Envelope", rangesTable([...(found.cvs ?? found.envelope ?? []), ...(found.mvs ?? [])]), facts([["setpoints now", setpoint]])),
+    panel(
+      "Out of distribution",
+      facts([
+        ["novelty", novelty],
+        ["outside bands", outside],
+      ]),
+      el("p", { class: "why" }, NOVELTY),
+      el("div", { class: "loop" }, trend.node, legend(lines)),
+    ),
+    panel(
+      "Envelope",
+      rangesTable([...(found.cvs ?? found.envelope ?? []), ...(found.mvs ?? [])]),
+      facts([["setpoints now", setpoint]]),
+    ),
     panel("Findings about the data", checksTable(found.data_checks ?? [])),
     panel("Data", figuresTable("Data", dataset)),
     panel("Training", figuresTable("Training", training)),
     panel("Files", figuresTable("Files", found.files ?? {}, "sha256")),
-    panel("Model card", el("pre", { class: "card-text", tabindex: 0, role: "region", "aria-label": "model card" }, found.card_text || "The bundle has no card.")),
+    panel(
+      "Model card",
+      el(
+        "pre",
+        { class: "card-text", tabindex: 0, role: "region", "aria-label": "model card" },
+        found.card_text || "The bundle has no card.",
+      ),
+    ),
   );
 }
 
@@ -51,7 +77,14 @@ const bundleFacts = (found) =>
   ]);
 
 function rangesTable(rows) {
-  const columns = [{ title: "Tag" }, { title: "Low", class: "number" }, { title: "High", class: "number" }, { title: "Unit" }, { title: "Ceiling", class: "number" }, { title: "Now", class: "number" }];
+  const columns = [
+    { title: "Tag" },
+    { title: "Low", class: "number" },
+    { title: "High", class: "number" },
+    { title: "Unit" },
+    { title: "Ceiling", class: "number" },
+    { title: "Now", class: "number" },
+  ];
   const body = rows.map(({ tag, low, high, unit, safe_high: ceiling }) => {
     const now = el("span", { "data-tag": tag });
     cells.set(tag, [now, low, high]);
@@ -65,13 +98,29 @@ function figuresTable(title, figures, value = "Value") {
   const flat = (prefix, entry) =>
     entry !== null && typeof entry === "object" && !Array.isArray(entry)
       ? Object.entries(entry).flatMap(([name, inner]) => flat(prefix ? `${prefix}.${name}` : name, inner))
-      : [[prefix, typeof entry === "number" ? short(entry) : el("span", { class: "anywhere" }, Array.isArray(entry) ? JSON.stringify(entry) : String(entry))]];
+      : [
+          [
+            prefix,
+            typeof entry === "number"
+              ? short(entry)
+              : el("span", { class: "anywhere" }, Array.isArray(entry) ? JSON.stringify(entry) : String(entry)),
+          ],
+        ];
   return table(title, [{ title: "Name" }, { title: value, class: "number" }], flat("", figures));
 }
 
 function checksTable(checks) {
-  const columns = [{ title: "Column" }, { title: "Reason" }, { title: "Figure" }, { title: "Advice", class: "wide-text" }];
-  return table("Findings", columns, checks.map(({ column, reason, figure, advice }) => [column, reason, figure, advice]));
+  const columns = [
+    { title: "Column" },
+    { title: "Reason" },
+    { title: "Figure" },
+    { title: "Advice", class: "wide-text" },
+  ];
+  return table(
+    "Findings",
+    columns,
+    checks.map(({ column, reason, figure, advice }) => [column, reason, figure, advice]),
+  );
 }
 
 function show(view) {
@@ -79,9 +128,16 @@ function show(view) {
   const share = view.model?.outside_bands;
   setText(novelty, noveltyWords(view.model?.novelty));
   setText(outside, Number.isFinite(share) ? `${fixed(100 * share, 0)} % of predictions` : "-");
-  for (const [tag, value, digits] of [...view.cvs.map((cv) => [cv.tag, cv.pv, cv.digits ?? 1]), ...view.mvs.map((mv) => [mv.tag, mv.actual, mv.digits ?? 2])]) {
+  for (const [tag, value, digits] of [
+    ...view.cvs.map((cv) => [cv.tag, cv.pv, cv.digits ?? 1]),
+    ...view.mvs.map((mv) => [mv.tag, mv.actual, mv.digits ?? 2]),
+  ]) {
     const [node, low, high] = cells.get(tag) ?? [];
-    if (node) setText(node, fixed(value, digits) + (!Number.isFinite(value) ? "" : value < low ? ", below" : value > high ? ", above" : ""));
+    if (node)
+      setText(
+        node,
+        fixed(value, digits) + (!Number.isFinite(value) ? "" : value < low ? ", below" : value > high ? ", above" : ""),
+      );
   }
   setText(setpoint, setpointWords(view));
   remember(view.model);
@@ -92,8 +148,12 @@ function setpointWords({ cvs }) {
   const wanted = cvs.map((cv) => cv.sp);
   if (model === null || wanted.some((value) => !Number.isFinite(value))) return "-";
   const within = (model.cvs ?? []).every(({ low, high }, at) => wanted[at] >= low && wanted[at] <= high);
-  const inside = (model.envelope_sides ?? []).every(({ normal, limit }) => normal.reduce((sum, share, at) => sum + share * wanted[at], 0) <= limit);
-  return within && inside ? "inside the operating points of the training data" : "outside the operating points of the training data: not tracked";
+  const inside = (model.envelope_sides ?? []).every(
+    ({ normal, limit }) => normal.reduce((sum, share, at) => sum + share * wanted[at], 0) <= limit,
+  );
+  return within && inside
+    ? "inside the operating points of the training data"
+    : "outside the operating points of the training data: not tracked";
 }
 
 function remember(now) {

@@ -51,9 +51,12 @@ class Card {
 }
 
 const alarmWords = ({ active, unacknowledged }) =>
-  [active ? `${active} active` : "", unacknowledged ? `${unacknowledged} unacknowledged` : ""].filter(Boolean).join(", ");
+  [active ? `${active} active` : "", unacknowledged ? `${unacknowledged} unacknowledged` : ""]
+    .filter(Boolean)
+    .join(", ");
 
-const shapeOf = (summary) => JSON.stringify([summary.title, summary.cvs.map((cv) => cv.tag), summary.mvs.map((mv) => mv.tag)]);
+const shapeOf = (summary) =>
+  JSON.stringify([summary.title, summary.cvs.map((cv) => cv.tag), summary.mvs.map((mv) => mv.tag)]);
 
 function controlled(cv) {
   const scale = bar();

@@ -20,7 +20,10 @@ async function load(before = null) {
     byId("scans").replaceChildren(rowsTable(found.scans));
     byId("events").replaceChildren(eventsTable(found.events ?? []));
     const [first, last] = [found.scans[0], found.scans.at(-1)];
-    setText(byId("state"), first ? `Scans ${first.scan} to ${last.scan}, ${stamp(first.time).slice(0, 10)}.` : "No scan.");
+    setText(
+      byId("state"),
+      first ? `Scans ${first.scan} to ${last.scan}, ${stamp(first.time).slice(0, 10)}.` : "No scan.",
+    );
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     setText(byId("state"), error.message);
@@ -52,9 +55,17 @@ function rowsTable(scans) {
 }
 
 function eventsTable(events) {
-  const words = (detail) => Object.entries(detail ?? {}).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  const words = (detail) =>
+    Object.entries(detail ?? {})
+      .map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`)
+      .join(", ");
   const rows = events.toReversed().map(({ time, kind, detail }) => [stamp(time), kind, words(detail)]);
-  return table(`Events of run ${run}`, [{ title: "Time", class: "nowrap" }, { title: "Event" }, { title: "What", class: "wide-text" }], rows, { empty: "No event." });
+  return table(
+    `Events of run ${run}`,
+    [{ title: "Time", class: "nowrap" }, { title: "Event" }, { title: "What", class: "wide-text" }],
+    rows,
+    { empty: "No event." },
+  );
 }
 
 byId("older").addEventListener("click", () => next !== null && load(next));

@@ -5,7 +5,14 @@ import { start, unitName } from "./shell.js";
 import { table } from "./tables.js";
 import { stamp } from "./words.js";
 
-const COLUMNS = [{ title: "Run", class: "number" }, { title: "Started" }, { title: "Ended" }, { title: "Scans", class: "number" }, { title: "in AUTO", class: "number" }, { title: "How it ended", class: "wide-text" }];
+const COLUMNS = [
+  { title: "Run", class: "number" },
+  { title: "Started" },
+  { title: "Ended" },
+  { title: "Scans", class: "number" },
+  { title: "in AUTO", class: "number" },
+  { title: "How it ended", class: "wide-text" },
+];
 
 async function load() {
   try {

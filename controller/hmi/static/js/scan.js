@@ -25,7 +25,19 @@ const panels = (unit, record) => [
   panel("Moves", movesTable(unit.mvs, record)),
   panel("Findings", findings(record)),
   panel("Time", timeFacts(record), stagesTable(record.stage_s ?? {})),
-  panel("The whole record", el("details", {}, el("summary", {}, "as JSON"), el("pre", { class: "record", tabindex: 0, role: "region", "aria-label": "record as JSON" }, JSON.stringify(record, null, 1)))),
+  panel(
+    "The whole record",
+    el(
+      "details",
+      {},
+      el("summary", {}, "as JSON"),
+      el(
+        "pre",
+        { class: "record", tabindex: 0, role: "region", "aria-label": "record as JSON" },
+        JSON.stringify(record, null, 1),
+      ),
+    ),
+  ),
 ];
 
 const yes = (value) => (value === true ? "yes" : value === false ? "no" : "-");
@@ -33,7 +45,10 @@ const yes = (value) => (value === true ? "yes" : value === false ? "no" : "-");
 const decision = (record) =>
   facts([
     ["time", stamp(record.utc)],
-    ["mode", record.mode_before === record.mode_after ? record.mode_after : `${record.mode_before}, then ${record.mode_after}`],
+    [
+      "mode",
+      record.mode_before === record.mode_after ? record.mode_after : `${record.mode_before}, then ${record.mode_after}`,
+    ],
     ["reason", record.reason || "-"],
     ["operator", record.operator ?? "-"],
     ["advice", [record.proposal, record.proposal_detail].filter(Boolean).join(", ").replaceAll("_", " ") || "-"],
@@ -47,26 +62,61 @@ const decision = (record) =>
   ]);
 
 function processTable(cvs, { cv = [], sp = [] }) {
-  const columns = [{ title: "CV" }, { title: "PV", class: "number" }, { title: "SP", class: "number" }, { title: "Error", class: "number" }, { title: "Unit" }];
+  const columns = [
+    { title: "CV" },
+    { title: "PV", class: "number" },
+    { title: "SP", class: "number" },
+    { title: "Error", class: "number" },
+    { title: "Unit" },
+  ];
   const error = (at) => (Number.isFinite(cv[at]) && Number.isFinite(sp[at]) ? cv[at] - sp[at] : null);
-  return table("Process", columns, cvs.map(({ tag, unit, digits = 1 }, at) => [tag, fixed(cv[at], digits + 1), fixed(sp[at], digits + 1), fixed(error(at), digits + 1), unit]));
+  return table(
+    "Process",
+    columns,
+    cvs.map(({ tag, unit, digits = 1 }, at) => [
+      tag,
+      fixed(cv[at], digits + 1),
+      fixed(sp[at], digits + 1),
+      fixed(error(at), digits + 1),
+      unit,
+    ]),
+  );
 }
 
 function movesTable(mvs, record) {
-  const kinds = [["Actual", "mv"], ["Low", "low"], ["Policy", "policy_move"], ["Corrected", "move"], ["Applied", "target"], ["High", "high"]];
+  const kinds = [
+    ["Actual", "mv"],
+    ["Low", "low"],
+    ["Policy", "policy_move"],
+    ["Corrected", "move"],
+    ["Applied", "target"],
+    ["High", "high"],
+  ];
   const columns = [{ title: "MV" }, ...kinds.map(([title]) => ({ title, class: "number" })), { title: "Unit" }];
   const cell = (key, at, digits) => (key === "target" && !record.written ? "-" : fixed(record[key]?.[at], digits));
-  return table("Moves", columns, mvs.map(({ tag, unit, digits = 2 }, at) => [tag, ...kinds.map(([, key]) => cell(key, at, digits + 1)), unit]));
+  return table(
+    "Moves",
+    columns,
+    mvs.map(({ tag, unit, digits = 2 }, at) => [tag, ...kinds.map(([, key]) => cell(key, at, digits + 1)), unit]),
+  );
 }
 
 const timeFacts = (record) =>
   facts([
-    ["took", `${milliseconds(record.duration_s)} of ${milliseconds(record.deadline_s)}${record.overrun ? ", late" : ""}`],
+    [
+      "took",
+      `${milliseconds(record.duration_s)} of ${milliseconds(record.deadline_s)}${record.overrun ? ", late" : ""}`,
+    ],
     ["began late by", milliseconds(record.lateness_s)],
     ["skipped before", record.skipped ?? "-"],
   ]);
 
-const stagesTable = (stages) => table("Stages", [{ title: "Stage" }, { title: "Took", class: "number" }], Object.entries(stages).map(([stage, seconds]) => [stage, milliseconds(seconds)]));
+const stagesTable = (stages) =>
+  table(
+    "Stages",
+    [{ title: "Stage" }, { title: "Took", class: "number" }],
+    Object.entries(stages).map(([stage, seconds]) => [stage, milliseconds(seconds)]),
+  );
 
 function findings({ conditions, faults, failures, guard, shed_reason: shed }) {
   const rows = [
@@ -76,7 +126,9 @@ function findings({ conditions, faults, failures, guard, shed_reason: shed }) {
     ...(guard ? [["guard", guard.filter(Boolean).join(", ")]] : []),
     ...(shed ? [["shed in the DCS", shed]] : []),
   ];
-  return table("Findings", [{ title: "Kind" }, { title: "What", class: "wide-text" }], rows, { empty: "Nothing was the matter." });
+  return table("Findings", [{ title: "Kind" }, { title: "What", class: "wide-text" }], rows, {
+    empty: "Nothing was the matter.",
+  });
 }
 
 const number = Number(scan);

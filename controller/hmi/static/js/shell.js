@@ -19,14 +19,20 @@ let wasLost = false;
 let back = () => {};
 const listeners = [];
 
-const WORDS = { mode: "select the mode", setpoint: "change setpoints", acknowledge: "acknowledge alarms", acknowledge_shed: "acknowledge a shed" };
+const WORDS = {
+  mode: "select the mode",
+  setpoint: "change setpoints",
+  acknowledge: "acknowledge alarms",
+  acknowledge_shed: "acknowledge a shed",
+};
 
 /** Why an action is off on a unit, "" where it is on; without an action: why nothing is on. */
 export function whyNot(name = null, action = null) {
   if (over) return "Your session is over: log in again to act.";
   if (!present.user) return "Read-only: log in to act.";
   if (name === null) return "";
-  if (present.refused?.[name]) return `Read-only: ${name} did not take the login of ${present.user}: ${present.refused[name]}`;
+  if (present.refused?.[name])
+    return `Read-only: ${name} did not take the login of ${present.user}: ${present.refused[name]}`;
   const permits = present.units?.[name] ?? [];
   if (action === null || permits.includes(action)) return "";
   return `The plant does not permit ${present.user} to ${WORDS[action] ?? action}.`;

@@ -41,7 +41,14 @@ class State {
     this.link = el("p", { class: "problem" });
     this.figures = new Figures(["selected", "in control", "controller"]);
     this.source = el("p", { class: "why" });
-    this.node = panel("Mode", el("p", { class: "mode-line" }, this.mode.node), this.why, this.link, this.figures.node, this.source);
+    this.node = panel(
+      "Mode",
+      el("p", { class: "mode-line" }, this.mode.node),
+      this.why,
+      this.link,
+      this.figures.node,
+      this.source,
+    );
   }
 
   update(view) {
@@ -140,7 +147,8 @@ class Model {
 }
 
 /** Novelty above 1: unlike the training data. */
-export const noveltyWords = (novelty) => (Number.isFinite(novelty) ? `${fixed(novelty, 2)}${novelty > 1 ? ", unlike the data" : ", like the data"}` : "-");
+export const noveltyWords = (novelty) =>
+  Number.isFinite(novelty) ? `${fixed(novelty, 2)}${novelty > 1 ? ", unlike the data" : ", like the data"}` : "-";
 
 class Alarms {
   constructor() {
@@ -153,7 +161,8 @@ class Alarms {
     const text = active || unacknowledged ? `${active} active, ${unacknowledged} unacknowledged` : "none";
     if (this.shown === `${text}${highest}`) return;
     this.shown = `${text}${highest}`;
-    const mark = text === "none" ? [] : [alarmMark(highest ?? "low", unacknowledged ? "unacknowledged" : "acknowledged")];
+    const mark =
+      text === "none" ? [] : [alarmMark(highest ?? "low", unacknowledged ? "unacknowledged" : "acknowledged")];
     this.words.replaceChildren(...mark, text);
   }
 }

@@ -1,16 +1,28 @@
 // Tables that become cards on a narrow screen and stay tables for a screen reader.
 import { el } from "./dom.js";
 
-/** columns: [{title, class, sort}]; rows: lists of cells (text or nodes); caption for a screen reader. */
-export function table(caption, columns, rows, { empty = "none", onSort = null, sorted = null, rowAttributes = () => ({}) } = {}) {
+/** columns: [{title, class, sort}] (one or two stay a table on a narrow screen too); rows: lists of cells (text or nodes); caption for a screen reader. */
+export function table(
+  caption,
+  columns,
+  rows,
+  { empty = "none", onSort = null, sorted = null, rowAttributes = () => ({}) } = {},
+) {
   const heads = columns.map((column, index) => head(column, index, onSort, sorted));
   const body = rows.map((cells, at) =>
-    el("tr", { role: "row", ...rowAttributes(at) }, ...cells.map((cell, index) => el("td", { role: "cell", class: columns[index].class, "data-label": columns[index].title }, cell))),
+    el(
+      "tr",
+      { role: "row", ...rowAttributes(at) },
+      ...cells.map((cell, index) =>
+        el("td", { role: "cell", class: columns[index].class, "data-label": columns[index].title }, cell),
+      ),
+    ),
   );
-  if (rows.length === 0) body.push(el("tr", { role: "row" }, el("td", { role: "cell", colspan: columns.length, class: "empty" }, empty)));
+  if (rows.length === 0)
+    body.push(el("tr", { role: "row" }, el("td", { role: "cell", colspan: columns.length, class: "empty" }, empty)));
   return el(
     "table",
-    { role: "table", class: "list" },
+    { role: "table", class: columns.length > 2 ? "list" : "list narrow" },
     el("caption", { class: "unseen" }, caption),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),
     el("tbody", { role: "rowgroup" }, ...body),
@@ -22,12 +34,17 @@ function head({ title, class: kind }, index, onSort, sorted) {
   if (onSort === null || !title) return el("th", attributes, title || el("span", { class: "unseen" }, "Action"));
   const direction = sorted?.index === index ? (sorted.down ? "descending" : "ascending") : "none";
   const arrow = { descending: " ↓", ascending: " ↑", none: "" }[direction];
-  const button = el("button", { type: "button", class: "sort", onclick: () => onSort(index), "data-column": index }, title + arrow);
+  const button = el(
+    "button",
+    { type: "button", class: "sort", onclick: () => onSort(index), "data-column": index },
+    title + arrow,
+  );
   return el("th", { ...attributes, "aria-sort": direction }, button);
 }
 
 /** A list of names and values. */
-export const facts = (pairs) => el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+export const facts = (pairs) =>
+  el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 
 /** A titled box. */
 let number = 0;

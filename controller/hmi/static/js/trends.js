@@ -8,7 +8,9 @@ let colours = {};
 let known = "";
 
 // Distances of marks on the axis of time, whole seconds and what people count by [s].
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
+const STEPS_S = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000,
+];
 
 /** A colour of hmi.css; canvases do not know the style sheet's variables. */
 function colour(name) {
@@ -34,7 +36,14 @@ export const LOOKS = {
 /** The sample of a line for a legend. */
 function swatch(look) {
   const { dash = [], width } = LOOKS[look];
-  const line = svg("line", { x1: 0, x2: 24, y1: 4, y2: 4, "stroke-width": width, "stroke-dasharray": dash.join(" ") || null });
+  const line = svg("line", {
+    x1: 0,
+    x2: 24,
+    y1: 4,
+    y2: 4,
+    "stroke-width": width,
+    "stroke-dasharray": dash.join(" ") || null,
+  });
   return svg("svg", { viewBox: "0 0 24 8", class: `swatch ${LOOKS[look].colour}`, "aria-hidden": "true" }, line);
 }
 
@@ -107,11 +116,26 @@ export class Trend {
       legend: { show: false },
       cursor: { drag: { x: this.onRange !== null, y: false }, points: { size: 6 } },
       select: { show: this.onRange !== null },
-      scales: { x: { time: true, range: (_, low, high) => this.span(low, high) }, y: { range: (_, low, high) => this.extent(low, high) } },
+      scales: {
+        x: { time: true, range: (_, low, high) => this.span(low, high) },
+        y: { range: (_, low, high) => this.extent(low, high) },
+      },
       series: [{}, ...this.lines.map((line) => series(line))],
       axes: [
-        { ...axis, size: 28, space: 70, incrs: STEPS_S, values: (_, ticks, __, ___, step) => ticks.map((tick) => (step >= 86400 ? stamp(tick).slice(5, 10) : clock(tick).slice(0, step >= 60 ? 5 : 8))) },
-        { ...axis, size: 46, space: 26, values: (_, ticks, __, ___, step) => ticks.map((tick) => fixed(tick, places(step))) },
+        {
+          ...axis,
+          size: 28,
+          space: 70,
+          incrs: STEPS_S,
+          values: (_, ticks, __, ___, step) =>
+            ticks.map((tick) => (step >= 86400 ? stamp(tick).slice(5, 10) : clock(tick).slice(0, step >= 60 ? 5 : 8))),
+        },
+        {
+          ...axis,
+          size: 46,
+          space: 26,
+          values: (_, ticks, __, ___, step) => ticks.map((tick) => fixed(tick, places(step))),
+        },
       ],
       hooks: {
         drawAxes: [(plot) => this.drawLimits(plot)],
@@ -131,9 +155,12 @@ export class Trend {
     const [least, most] = this.range ?? [null, null];
     const ranged = least !== null && most !== null && Number.isFinite(most - least);
     if (this.full && ranged) return [least, most];
-    const always = this.limits().filter((limit) => limit.always).map((limit) => limit.value);
+    const always = this.limits()
+      .filter((limit) => limit.always)
+      .map((limit) => limit.value);
     const seen = [low, high, ...always].filter((value) => Number.isFinite(value));
-    if (seen.length === 0) return ranged ? [least, most] : [0, 1];
+    if (seen.length === always.length && ranged) return [least, most]; // limits alone
+    if (seen.length === 0) return [0, 1];
     let [bottom, top] = [Math.min(...seen), Math.max(...seen)];
     const wanted = ranged ? (most - least) / 20 : Math.max(Math.abs(top), 1e-9) / 100;
     const lack = Math.max(wanted - (top - bottom), 0) / 2;
@@ -151,6 +178,7 @@ export class Trend {
     pen.lineWidth = devicePixelRatio;
     pen.textBaseline = "alphabetic";
     pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    const named = []; // [left or right, y] of the names so far
     for (const limit of this.limits()) {
       const y = plot.valToPos(limit.value, "y", true);
       if (!Number.isFinite(y) || y < top - 1 || y > top + height + 1) continue;
@@ -161,6 +189,9 @@ export class Trend {
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
+      const crowded = named.some(([side, at]) => side === limit.always && Math.abs(at - y) < 12 * devicePixelRatio);
+      if (crowded) continue;
+      named.push([limit.always, y]);
       this.label(pen, limit, y, { left, top, right: left + width });
     }
     pen.restore();
@@ -211,12 +242,21 @@ export class Trend {
 function series({ look, label }) {
   const { dash, step, width } = LOOKS[look];
   const paths = step ? window.uPlot.paths.stepped({ align: 1 }) : undefined;
-  return { label, stroke: () => colour(LOOKS[look].colour), width, dash, paths, points: { show: false }, spanGaps: false };
+  return {
+    label,
+    stroke: () => colour(LOOKS[look].colour),
+    width,
+    dash,
+    paths,
+    points: { show: false },
+    spanGaps: false,
+  };
 }
 
 /** Digits after the point that ticks `step` apart need: 0 for 5, 1 for 2.5, 2 for 0.05. */
 function places(step) {
-  const enough = (digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6 * step * 10 ** digits;
+  const enough = (digits) =>
+    Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6 * step * 10 ** digits;
   return [0, 1, 2, 3, 4, 5].find(enough) ?? 6;
 }
 
@@ -226,7 +266,12 @@ export const legend = (lines) =>
 
 /** Times and values as a table, the newest first, at most `rows` of them. */
 export function valuesTable(times, columns, digits, rows = 12) {
-  const head = el("tr", {}, el("th", { scope: "col" }, "Time"), ...columns.map(({ label }) => el("th", { scope: "col", class: "number" }, label)));
+  const head = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "Time"),
+    ...columns.map(({ label }) => el("th", { scope: "col", class: "number" }, label)),
+  );
   const body = [];
   const step = Math.max(1, Math.floor(times.length / rows));
   for (let index = times.length - 1; index >= 0 && body.length < rows; index -= step) {

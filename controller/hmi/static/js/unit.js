@@ -21,7 +21,9 @@ let shape = "";
 let view = null;
 let drawnAt = 0;
 
-windowChoice.value = [...windowChoice.options].some((option) => option.value === remembered("window", "600")) ? remembered("window", "600") : "600";
+windowChoice.value = [...windowChoice.options].some((option) => option.value === remembered("window", "600"))
+  ? remembered("window", "600")
+  : "600";
 fullChoice.checked = remembered("full", "no") === "yes";
 windowChoice.addEventListener("change", () => {
   remember("window", windowChoice.value);

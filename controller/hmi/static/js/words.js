@@ -20,12 +20,13 @@ export function short(value) {
 }
 
 /** Milliseconds of seconds. */
-export const milliseconds = (seconds) => (finite(seconds) ? `${fixed(1000 * seconds, seconds < 0.1 ? 1 : 0)} ms` : NONE);
+export const milliseconds = (seconds) =>
+  finite(seconds) ? `${fixed(1000 * seconds, seconds < 0.1 ? 1 : 0)} ms` : NONE;
 
 /** A span of time: 3 s, 4 min, 2 h 5 min, 3 d 4 h. */
 export function span(seconds) {
   if (!finite(seconds)) return NONE;
-  if (seconds < 10) return `${fixed(seconds, 1)} s`;
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${fixed(seconds, 1)} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 120) return `${minutes} min`;
