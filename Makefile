@@ -23,7 +23,7 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 test: $(DEV) ## unit, property, integration and packaging tests (TEST="-k name" for options)
 ifeq ($(TEST),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim
-	@$(BIN)/python -m pytest tests/integration/controller tests/integration/demo tests/integration/monitoring tests/interop tests/packaging   # these keep time: one by one
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/controller tests/integration/demo tests/integration/monitoring tests/interop tests/packaging   # these keep time: a core each, nothing beside them
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif

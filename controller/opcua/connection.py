@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from controller.opcua.alarms import AlarmBook
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
-    from controller.opcua.subscription import Granted
 
-_CLOSE_S = 2.0
+CLOSE_S = 2.0
+ABANDON_S = 0.3
+"""How long the goodbye may take, of a session that works and of one that has failed: the next
+attempt to connect waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ class Connection:
             ready = True
         finally:
             if not ready:
-                await connection.close()
+                await connection.close(ABANDON_S)
         return connection
 
     async def _prepare(self) -> None:
@@ -144,11 +146,6 @@ class Connection:
     def silent(self) -> bool:
         """True when the subscription has sent nothing, not even a keep-alive, for too long."""
         return self._subscription.silent
-
-    @property
-    def granted(self) -> Granted:
-        """What the server made of the subscription."""
-        return self._subscription.granted
 
     async def read(self) -> None:
         """Read the whole image, in one request unless the server limits its requests."""
@@ -201,10 +198,10 @@ class Connection:
         result.StatusCode.check()
         return [output.Value for output in result.OutputArguments or ()]
 
-    async def close(self) -> None:
-        """Close session, channel and socket; never raises and never waits long."""
+    async def close(self, limit_s: float = CLOSE_S) -> None:
+        """Close session, channel and socket; never raises and never waits longer than `limit_s`."""
         try:
-            async with time_limit(_CLOSE_S):
+            async with time_limit(limit_s):
                 await self._client.disconnect()
         except FAULTS:
             with contextlib.suppress(*FAULTS):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.types import NotWritten, NotWrittenReason, Snapshot
 from controller.logs import logger
-from controller.opcua.connection import Connection
+from controller.opcua.connection import ABANDON_S, CLOSE_S, Connection
 from controller.opcua.endpoint import FAULTS
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
 from controller.opcua.nodes import NodesRefusedError
@@ -210,7 +210,7 @@ class Link:
         while True:
             await self._lost.wait()
             self._log.warning("connection_lost", url=self._endpoint.url, reason=self._lost_reason)
-            await self._drop()
+            await self._drop(ABANDON_S)
             if monotonic() - self._opened_s >= LASTING_S:
                 self._pause_s = 0.0
             await self._reconnect()
@@ -236,12 +236,12 @@ class Link:
         self._pause_s = min(longer, self._options.reconnect_max_s)
         return await self._connect()
 
-    async def _drop(self) -> None:
+    async def _drop(self, limit_s: float = CLOSE_S) -> None:
         connection, self._connection = self._connection, None
         self._outbound.detach()
         self._metrics.connected.set(0)
         if connection is not None:
-            await connection.close()
+            await connection.close(limit_s)
 
     def _lose(self, reason: str) -> None:
         if not self._lost.is_set():

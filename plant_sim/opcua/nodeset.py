@@ -13,8 +13,8 @@ from typing import Any
 from asyncua import ua
 
 from plant_sim.opcua.address_space import AddressSpace
+from plant_sim.opcua.internal_server import PlantInternalServer
 from plant_sim.opcua.nodeset_values import value_element
-from plant_sim.opcua.sessions import PlantInternalServer
 from plant_sim.opcua.transport import PlantUaServer
 from plant_sim.opcua.users import RoleUsers
 from plant_sim.unit.tags import NAMESPACE

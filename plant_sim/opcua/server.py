@@ -25,9 +25,10 @@ from plant_sim.opcua.address_space import AddressSpace
 from plant_sim.opcua.conditions import Conditions
 from plant_sim.opcua.diagnostics import Diagnostics
 from plant_sim.opcua.history_recorder import HistoryRecorder
+from plant_sim.opcua.internal_server import PlantInternalServer
 from plant_sim.opcua.limits import publish_limits
 from plant_sim.opcua.pki import Pki
-from plant_sim.opcua.sessions import Outcome, PlantInternalServer
+from plant_sim.opcua.sessions import Outcome
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.transport import PlantUaServer
 from plant_sim.opcua.trend_recorder import TrendRecorder

@@ -58,6 +58,7 @@ async def test_check_says_which_habits_there_are(plant, tmp_path):
     for words in (
         f"{AHEAD_S} s ahead of this machine's",
         f"MaxNodesPerRead {LIMIT}: the image is read in 4 requests",
+        "MaxNodesPerWrite 1: at most, a write goes out in 3 requests",
         f"MaxMonitoredItemsPerCall {LIMIT}",
         "published every 2 s, asked for",
     ):
@@ -82,6 +83,7 @@ async def test_auto_on_a_server_with_all_of_them(plant, make_controller):
         assert "dv.MonomerConc.pv stale" in controller.rows(1)[0]["reason"]
         await operator.put("OTS/AnalyserAhead", 0.0)
     assert {write["answer"] for write in plant.writes()} == {"Good"}
+    assert all(len(entry["writes"]) == 1 for entry in plant.events("write"))
 
 
 async def test_a_server_that_grants_no_subscription_is_polled(plant, make_controller):

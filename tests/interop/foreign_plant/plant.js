@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     selector: { type: "string", default: "LOCAL" }, // what a restart finds it at
     extra: { type: "string", default: "0" }, // namespaces registered before ours: our index moves
     users: { type: "string", default: "" }, // name:password,...: they only, and encrypted only
-    limit: { type: "string", default: "0" }, // operations in a request, references in an answer
+    limit: { type: "string", default: "0" }, // operations in a request (one in a write), references in an answer
     publishing: { type: "string", default: "0" }, // the shortest interval granted [ms]
     bulk: { type: "string", default: "0" }, // further variables, of no use
     ahead: { type: "string", default: "0" }, // of the machine's clock [s]; below 0: behind it
@@ -199,7 +199,7 @@ async function main() {
   const certificates = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: !secured });
   const most = Number(options.limit);
   const operationLimits = most && {
-    maxNodesPerRead: most, maxNodesPerWrite: most, maxNodesPerBrowse: most, maxMonitoredItemsPerCall: most,
+    maxNodesPerRead: most, maxNodesPerWrite: 1, maxNodesPerBrowse: most, maxMonitoredItemsPerCall: most,
     maxNodesPerTranslateBrowsePathsToNodeIds: most,
   };
   const shortest = Number(options.publishing);

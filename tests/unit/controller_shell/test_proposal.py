@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.commissioning.enumerations import selector
-from controller.commissioning.guesses import Found, likeness, squeezed, words
+from controller.commissioning.guesses import Found
 from controller.commissioning.proposal import prefixes, propose, references
+from controller.commissioning.vocabulary import likeness, squeezed, words
 from controller.configuration.references import parse_reference
 from controller.configuration.units import KNOWN
 from controller.opcua.survey import NodeFacts

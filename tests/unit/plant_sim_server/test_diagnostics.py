@@ -2,7 +2,7 @@ import pytest
 from asyncua import ua
 
 from plant_sim.opcua.diagnostics import Counts, Diagnostics
-from plant_sim.opcua.sessions import PlantInternalServer
+from plant_sim.opcua.internal_server import PlantInternalServer
 from plant_sim.opcua.standard_nodes import StandardNodes
 from plant_sim.opcua.users import RoleUsers
 

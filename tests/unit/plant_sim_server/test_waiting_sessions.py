@@ -3,7 +3,7 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 
 from plant_sim.opcua import limits
-from plant_sim.opcua.sessions import PlantInternalServer
+from plant_sim.opcua.internal_server import PlantInternalServer
 from plant_sim.opcua.users import RoleUsers
 
 
