@@ -39,6 +39,8 @@ NAMESPACE = "urn:trimtab:softplant"
 SPEED = 3000.0
 PERIOD_S, SLOW_PERIOD_S = 0.1, 1.0
 """Of R101; and of R102, whose deadline a busy machine does not miss."""
+FRACTION = 0.9
+"""Of the period that a scan of R101 may take, for the same reason."""
 START_S = 90.0
 SCRAPE_S = 0.5
 FASTER = 120
@@ -82,6 +84,7 @@ lease_ttl_s = 2.0
 pki = {pki}
 [scan]
 period_s = {period_s}
+deadline_fraction = {fraction}
 [tags]
 path = {tags}
 [journal]
@@ -325,6 +328,7 @@ class Controller:
                 tags=json.dumps(str(default_config_dir() / "tags.toml")),
                 port=self.port,
                 period_s=period_s,
+                fraction=FRACTION if period_s == PERIOD_S else 0.5,
             )
             + more
         )
