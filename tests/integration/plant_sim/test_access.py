@@ -5,6 +5,7 @@ import math
 import pytest
 from asyncua import Client, ua
 
+from plant_sim.opcua.conditions import ACKNOWLEDGE, ACKNOWLEDGERS, ADD_COMMENT
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import TAGS
 from plant_sim.unit.tags import Role
@@ -144,6 +145,10 @@ async def test_access_attributes_say_what_a_write_would(plant, role):
         methods = [peer.client.get_node(ua.NodeId(m.number, peer.index)) for m in METHODS]
         allowed = await peer.client.read_attributes(methods, ua.AttributeIds.UserExecutable)
         assert [data.Value.Value for data in allowed] == [role in m.callers for m in METHODS]
+        told = await peer.client.uaclient.read_attributes(
+            [ACKNOWLEDGE, ADD_COMMENT], ua.AttributeIds.UserExecutable
+        )
+        assert [data.Value.Value for data in told] == [role in ACKNOWLEDGERS] * 2
 
 
 @pytest.mark.parametrize(
