@@ -112,7 +112,7 @@ export class Trend {
     const sizes = { width: this.box.clientWidth, height: this.box.clientHeight };
     return {
       ...sizes,
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: this.onRange !== null, y: false }, points: { size: 6 } },
       select: { show: this.onRange !== null },
