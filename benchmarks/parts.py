@@ -19,6 +19,7 @@ PARTS = {
     "scan": "a whole scan over OPC UA beside the bare round trip",
     "secure": "the same, signed and encrypted",
     "scrape": "a scrape of /metrics, and a scan while it is scraped",
+    "viewers": "a scan while the HMI has twenty viewers",
     "process": "memory, start and imports of the controller's process",
     "foreign": "foreign stacks and servers",
     "iql": "a step of training beside d3rlpy",

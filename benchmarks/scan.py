@@ -108,7 +108,8 @@ class Bench:
         """Read the image's nodes and write the targets they were last given, with no controller."""
         line: Any = self.link._connection  # noqa: SLF001 - the lease belongs to this session
         session = line._client.uaclient.session  # noqa: SLF001
-        await session.read(line._read_parameters)  # noqa: SLF001
+        for _, parameters in line._reads:  # noqa: SLF001
+            await session.read(parameters)
         await session.write_attributes(*self._targets(line))
 
     def _targets(self, line: Any) -> tuple[list[Any], list[ua.DataValue]]:

@@ -69,7 +69,8 @@ def details(unit: Unit, seen: Seen) -> dict[str, Any]:
         "moves": [_move(unit, place, seen) for place in range(len(unit.binding.mvs))],
         "certificate": _certificate(seen),
         "conditions": [] if scan is None else scan["conditions"],
-        "time_to_no_return_s": None,
+        "time_to_no_return_s": None if scan is None else finite(scan.get("time_to_no_return_s")),
+        "no_return_text": "" if scan is None else words.no_return_text(scan),
         "model": _model(unit, scan),
         "actions": actions(unit, seen),
     }

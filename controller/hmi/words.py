@@ -106,5 +106,10 @@ def novelty_text(novelty: float | None) -> str:
     return f"Unlike the training data ({novelty:.2f} times the threshold)"
 
 
+def no_return_text(scan: Mapping[str, Any]) -> str:
+    """What no number says of the time for which the moves in force may be held."""
+    return "beyond the horizon" if scan.get("time_to_no_return_s") == "inf" else ""
+
+
 def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and value > 0.0

@@ -92,14 +92,14 @@ class Certificate {
     this.node = panel("Certificate", this.word, this.figures.node, this.text);
   }
 
-  update({ certificate, time_to_no_return_s: left }) {
+  update({ certificate, time_to_no_return_s: left, no_return_text: beyond }) {
     const { certified, gap, tolerance, iterations, text } = certificate ?? {};
     setText(this.word, certified === true ? "certified" : certified === false ? "not certified" : "none");
     setAttribute(this.word, "data-good", certified === true ? "yes" : "no");
     this.figures.set("gap", short(gap));
     this.figures.set("tolerance", short(tolerance));
     this.figures.set("iterations", iterations ?? "-");
-    this.figures.set("time to no return", span(left));
+    this.figures.set("time to no return", beyond || span(left));
     setText(this.text, text ?? "");
   }
 }
