@@ -41,7 +41,15 @@ def ahead_s(source: datetime, server: datetime | None) -> float:
 
 
 def newest_source(delivered: Iterable[Measurement], server: datetime | None) -> datetime | None:
-    """The newest source time, of those in step with the server's own clock where there are any."""
+    """What ages are counted from: the newest source time, or the server's own clock before it.
+
+    One source ahead of the server's clock makes no other one stale, and several ahead of it make no
+    late one fresh: where sources are on both sides of that clock, it is the clock itself.  Sources
+    that are all ahead are held against each other.
+    """
     times = [item.source_time for item in delivered if item.source_time is not None]
-    in_step = [time for time in times if ahead_s(time, server) <= AHEAD_S]
-    return max(in_step or times, default=None)
+    newest, oldest = max(times, default=None), min(times, default=None)
+    if newest is None or oldest is None or server is None:
+        return newest
+    both_sides = ahead_s(newest, server) > AHEAD_S >= ahead_s(oldest, server)
+    return server if both_sides else newest

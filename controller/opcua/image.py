@@ -150,7 +150,10 @@ class ProcessImage:
         told = self._server
         if told is None or told.quality is Quality.BAD or not isinstance(told.value, float):
             return None
-        return datetime.fromtimestamp(told.value + now_s - told.received_s, UTC)
+        try:
+            return datetime.fromtimestamp(told.value + now_s - told.received_s, UTC)
+        except (ValueError, OverflowError, OSError):  # a server may tell anything
+            return None
 
     def plant_time_s(self, fallback_s: float, *, has_clock: bool) -> float:
         """Plant time [s]: the clock tag; without one `fallback_s`; NaN when it is unusable."""

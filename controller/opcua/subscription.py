@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
@@ -34,6 +34,7 @@ NOT_GRANTED = frozenset(
     {
         ua.StatusCodes.BadServiceUnsupported,
         ua.StatusCodes.BadTooManySubscriptions,
+        ua.StatusCodes.BadTooManyMonitoredItems,
         ua.StatusCodes.BadUserAccessDenied,
     }
 )
@@ -122,22 +123,33 @@ class Subscription:
         self._published_s = monotonic()
         self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * keepalive_s)
         self.granted = Granted(publishing_s=revised_s, sampling_s=publishing_s)
-        results: list[ua.MonitoredItemCreateResult] = []
-        for items in chunks(_items(nodes, period_ms), items_per_call):
-            results += await session.create_monitored_items(
-                ua.CreateMonitoredItemsParameters(
-                    SubscriptionId=self.number,
-                    TimestampsToReturn=ua.TimestampsToReturn.Source,
-                    ItemsToCreate=items,
-                )
-            )
-        sampled = [item for item in results if item.StatusCode.is_good()]
+        sampled = await self._watch(session, _items(nodes, period_ms), items_per_call)
         slowest_ms = max((item.RevisedSamplingInterval for item in sampled), default=0.0)
         self.granted = Granted(
             publishing_s=revised_s,
             sampling_s=max(slowest_ms, 0.0) / 1000.0,
-            missing=len(results) - len(sampled),
+            missing=len(nodes) - len(sampled),
         )
+
+    async def _watch(
+        self, session: Any, items: list[ua.MonitoredItemCreateRequest], most: int
+    ) -> list[ua.MonitoredItemCreateResult]:
+        """Add items; the answers of those that the server samples."""
+        sampled: list[ua.MonitoredItemCreateResult] = []
+        for some in chunks(items, most):
+            request = ua.CreateMonitoredItemsParameters(
+                SubscriptionId=self.number,
+                TimestampsToReturn=ua.TimestampsToReturn.Source,
+                ItemsToCreate=some,
+            )
+            try:
+                answers = await session.create_monitored_items(request)
+            except ua.UaStatusCodeError as error:
+                if error.code not in NOT_GRANTED:
+                    raise
+            else:
+                sampled += [item for item in answers if item.StatusCode.is_good()]
+        return sampled
 
     def _published(self, result: ua.PublishResult) -> None:
         now = self._published_s = monotonic()

@@ -41,16 +41,17 @@ def fault(given: Any, held: ua.DataValue) -> Any:
 
 
 def exceeded(values: Any, wanted: DataChangeFilter) -> bool:
-    """Whether a change goes beyond the deadband; one from or to no number always does.
+    """Whether a change goes beyond the deadband; one of status, from or to no number always does.
 
     values: asyncua's pair of the value before and the one now.  A change within the deadband leaves
     the one before as what the next change is measured from: it is what the client was told last.
     """
     if wanted.DeadbandType == ua.DeadbandType.None_:
         return True
-    old, new = (
-        _content(one) for one in (values.get_old_datavalue(), values.get_current_datavalue())
-    )
+    before, now = values.get_old_datavalue(), values.get_current_datavalue()
+    if before is not None and before.StatusCode != now.StatusCode:
+        return True
+    old, new = _content(before), _content(now)
     if not (_is_number(old) and _is_number(new)):
         return True
     within = abs(new - old) <= wanted.DeadbandValue

@@ -127,8 +127,8 @@ def all_normal(definitions: Iterable[Definition]) -> Alarms:
 
 def judge(alarm: Alarm, demand: Demand, time_s: float) -> Alarm:
     """The alarm after what the process asks of it at `time_s`, in the time of its delays."""
-    if demand.raised is None:
-        return _settled(alarm)
+    if demand.raised is None:  # not known: it keeps no alarm from being raised, and clears none
+        return _settled(alarm) if alarm.active else alarm
     if demand.raised == alarm.active:
         return _renewed(_settled(alarm), demand) if alarm.active else _settled(alarm)
     pending_s = time_s if alarm.pending_since_s is None else min(alarm.pending_since_s, time_s)

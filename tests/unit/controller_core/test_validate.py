@@ -240,6 +240,15 @@ def test_sources_that_are_all_ahead_are_held_against_each_other():
     assert kinds(plant.scan(0.0, **stamped(plant, **every))) == {PV: FaultKind.STALE}
 
 
+def test_a_late_source_among_others_that_are_ahead_of_the_server_is_stale():
+    plant = Plant(watched(stale_after_s=5.0))
+    ahead = dict.fromkeys(("mv", "dv", "handshake", "clock"), timedelta(seconds=5))
+    for _ in range(3):
+        plant.clock.advance(300.0)
+        late = stamped(plant, cv=timedelta(seconds=-25), **ahead)
+        assert kinds(plant.scan(0.0, **late)) == {PV: FaultKind.STALE}
+
+
 def test_a_server_whose_source_times_all_stand_still_is_stale():
     plant = Plant(watched(stale_after_s=2.0))
     assert plant.scan().usable

@@ -105,6 +105,9 @@ def test_the_servers_own_clock_is_carried_on_and_is_no_tag():
     bad = value(None, ua.VariantType.Null, status=ua.StatusCodes.BadNodeIdUnknown)
     image.polled(SERVER_TIME, bad, 20.0)
     assert image.server_time(20.0) is None
+    for nonsense in (math.nan, math.inf, 1e300):
+        image.polled(SERVER_TIME, value(nonsense, ua.VariantType.Double), 30.0)
+        assert image.server_time(30.0) is None
 
 
 def test_the_heartbeats_age_counts_from_its_last_change():

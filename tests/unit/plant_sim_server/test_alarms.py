@@ -52,6 +52,14 @@ def test_the_process_moves_an_alarm(before, demand, after):
     assert alarm.revision == (before is not after)
 
 
+def test_a_bad_sample_does_not_restart_a_delay():
+    alarm = Alarm(definition=DELAYED)
+    for time_s, demand in ((0.0, UP), (4.0, OPEN), (8.0, UP)):
+        alarm = alarms.judge(alarm, demand, time_s)
+        assert alarm.state is State.NORMAL
+    assert alarms.judge(alarm, UP, 10.0).state is State.UNACKNOWLEDGED
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
