@@ -27,7 +27,9 @@ demo: $(RUN) ## the whole job on a soft plant in under 3 minutes (DEMO="--quick 
 test: $(DEV) ## unit, property, integration, packaging and browser tests (TEST="-k name" for options)
 ifeq ($(TEST),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/property tests/integration/models tests/integration/plant_sim tests/integration/documents
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/controller tests/integration/demo tests/integration/hmi tests/integration/monitoring tests/interop tests/packaging tests/browser   # these keep time: a core each, nothing beside them
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/hmi tests/integration/monitoring tests/browser
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/controller tests/interop   # these keep time: a core each
+	@$(BIN)/python -m pytest tests/integration/demo tests/packaging   # these keep scans of 0.1 s: one by one
 else
 	@$(BIN)/python -m pytest $(TEST)
 endif
