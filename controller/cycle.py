@@ -74,6 +74,11 @@ class Line(Protocol):
         """True where no lease is needed, or this session holds it."""
         ...
 
+    @property
+    def release_due(self) -> bool:
+        """True while what an earlier session may have left in AUTO has not been let go."""
+        ...
+
     async def poll(self) -> Failed | None:
         """Read the process image."""
         ...
@@ -364,7 +369,7 @@ class Cycle:
         return replace(
             around,
             lease_lost=around.lease_lost or lost,
-            release_due=self._release_due,
+            release_due=self._release_due or self._line.release_due,
             selector_written=self._binding.mode_on_shed is not None,
         )
 

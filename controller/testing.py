@@ -205,6 +205,7 @@ class FakeLink:
     connected: bool = True
     session: int = 1
     lease_held: bool = True
+    release_due: bool = False
     obedient: bool = True
 
     def __post_init__(self) -> None:

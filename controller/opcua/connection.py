@@ -26,6 +26,7 @@ from controller.opcua.nodes import (
     value_types,
 )
 from controller.opcua.operation_limits import OperationLimits, chunks, operation_limits
+from controller.opcua.requests import SESSION_LOST, status_of
 from controller.opcua.subscription import Subscription
 from controller.opcua.targets import ANALOG
 from controller.opcua.time_limit import time_limit
@@ -164,9 +165,12 @@ class Connection:
         """Write all values; key -> None if accepted, else the status name.
 
         One request, unless the server limits its requests: then several, in the order given, and
-        the first that fails as a whole ends it.  The value goes alone: servers that take no time
-        stamps, or no status, not even Good, answer BadWriteNotSupported.  Raises FAULTS, of them
-        ValueError, before anything is sent, when a value does not fit its node's type.
+        the first that fails as a whole ends it.  Where the server refuses a later one, its status
+        stands for all that was not written: what was accepted before stays in force.
+
+        The value goes alone: servers that take no time stamps, or no status, not even Good, answer
+        BadWriteNotSupported.  Raises FAULTS, of them ValueError, before anything is sent, when a
+        value does not fit its node's type.
         """
         ready = {
             key: ua.DataValue(encode(value, self._types[key]), StatusCode=None)
@@ -174,9 +178,17 @@ class Connection:
         }
         answers: dict[str, str | None] = {}
         for keys in chunks(ready, self._limits.write):
-            statuses = await self._client.uaclient.session.write_attributes(
-                [self._book.nodes[key] for key in keys], [ready[key] for key in keys]
-            )
+            try:
+                statuses = await self._client.uaclient.session.write_attributes(
+                    [self._book.nodes[key] for key in keys], [ready[key] for key in keys]
+                )
+            except ua.UaStatusCodeError as fault:
+                refusal = status_of(fault)
+                if not answers or refusal in SESSION_LOST:
+                    raise
+                return answers | dict.fromkeys(
+                    [key for key in ready if key not in answers], refusal
+                )
             for key, status in zip(keys, statuses, strict=True):
                 answers[key] = None if status.is_good() else status.name
         return answers

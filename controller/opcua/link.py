@@ -151,6 +151,11 @@ class Link:
         return self._outbound.lease_held
 
     @property
+    def release_due(self) -> bool:
+        """True while what an earlier session may have left in AUTO has not been let go."""
+        return self._outbound.release_due
+
+    @property
     def poll_age_s(self) -> float:
         """Seconds since the last complete poll; infinite before the first."""
         return monotonic() - self._polled_s
@@ -290,11 +295,16 @@ class Link:
         return await self._outbound.write(move, self._frozen)
 
     async def beat(self, diagnostics: Mapping[str, float], *, alive: bool) -> Failed | None:
-        """Renew the lease when due; write heartbeat (if alive) and diagnostics."""
+        """Renew the lease when due; write heartbeat (if alive) and diagnostics.
+
+        While a release is due it is tried again, and the heart stands still.
+        """
         if not self.connected:
             return None
         lease = await self._outbound.keep_lease()
-        failure = await self._outbound.beat(diagnostics, alive=alive) or lease
+        owed = await self._outbound.settle(self._image.measurements())
+        alive = alive and not self.release_due
+        failure = await self._outbound.beat(diagnostics, alive=alive) or lease or owed
         status = "" if failure is None else f"{failure.service} {failure.status}"
         if status != self._beat_status:
             self._beat_status = status

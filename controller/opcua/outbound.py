@@ -50,6 +50,8 @@ NEVER = float("-inf")
 
 TOLD_NOTHING = "it has no shed, no request and no mode_on_shed: its last target stands"
 
+NOT_TOLD = Failed(service="call", status="untold", detail=TOLD_NOTHING)
+
 NO_LEASE = Failed(service="call", status="lease", detail="lease not held")
 
 
@@ -75,6 +77,8 @@ class Outbound:
         self._log = logger("link")
         self._unfit: set[str] = set()
         self._beats = 0
+        self._release_due = False
+        self._untold = False
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
 
@@ -82,13 +86,36 @@ class Outbound:
         """Use a new session: take the lease, let go of what an earlier session may have left.
 
         Without that a plant that has no lease would stay Active on the word of a controller that
-        is no longer in AUTO.  image: as polled by the new session.
+        is no longer in AUTO.  Without the lease it may be another's: then, and when the DCS
+        refuses, `release_due` stays true and `settle` tries again.  image: as polled by the new
+        session.
         """
         self._connection = connection
         self._leased_until_s = self._lease_due_s = NEVER
         await self.keep_lease()
-        if not self._read_only:
-            await self._let_go(connection, image)
+        self._release_due = not self._read_only
+        failure = await self.settle(image)
+        if failure is not None:
+            self._log.warning(
+                "let_go_failed", status=failure.status, reason=failure.detail, again="every tick"
+            )
+
+    @property
+    def release_due(self) -> bool:
+        """True while what an earlier session may have left in AUTO has not been let go."""
+        return self._release_due
+
+    async def settle(self, image: Mapping[str, Measurement]) -> Failed | None:
+        """Let go of what an earlier session may have left, if that is still due.
+
+        Without the lease nothing is sent, and it stays due.
+        """
+        connection = self._session()
+        if connection is None or not self._release_due or not self.lease_held:
+            return None
+        failure = await self._let_go(connection, image)
+        self._release_due = failure is not None
+        return failure
 
     def detach(self) -> None:
         """Forget the session; it is lost or about to be closed."""
@@ -125,6 +152,7 @@ class Outbound:
             return NotWritten(reason=NotWrittenReason.GUARD, detail=values.detail)
         if not values:
             return NOTHING_WRITTEN
+        self._untold = self._untold and not move.entering
         started = monotonic()
         answer = await self._requests.ask("write", connection.write(values))
         elapsed = monotonic() - started
@@ -170,15 +198,16 @@ class Outbound:
         """Write the next heartbeat, if alive, and the diagnostics that this DCS has.
 
         Without the lease neither: they would stand beside the figures of the one that holds it.
-        A diagnostic that does not fit its node is left out: it must not stop the heart.
+        A diagnostic that does not fit its node is left out: it must not stop the heart.  The
+        heartbeat goes first, so that neither does one that ends a write of several requests.
         """
         connection = self._session()
         if connection is None or not self.lease_held:
             return None
-        values = {key: value for key, value in diagnostics.items() if self._fits(key, value)}
+        values: dict[str, float] = {}
         if alive and connection.has(HEARTBEAT_IN):
-            self._beats += 1
-            values[HEARTBEAT_IN] = wrapped(self._beats, connection.kind(HEARTBEAT_IN))
+            values[HEARTBEAT_IN] = wrapped(self._beats + 1, connection.kind(HEARTBEAT_IN))
+        values |= {key: value for key, value in diagnostics.items() if self._fits(key, value)}
         if not values:
             return None
         answer = await self._requests.ask("heartbeat", connection.write(values))
@@ -186,6 +215,7 @@ class Outbound:
             return answer
         status = answer.get(HEARTBEAT_IN)
         if status is None:
+            self._beats += HEARTBEAT_IN in answer
             return None
         self._lease_due_s = NEVER  # refused by a DCS that knows another holder: ask at once
         return self._requests.refused("heartbeat", status, HEARTBEAT_IN)
@@ -239,7 +269,8 @@ class Outbound:
 
         Without the lease the call would take the MVs from the controller that holds it, so nothing
         is sent; the shed has failed nevertheless: the DCS may still follow this controller, whose
-        lease may only have gone unrenewed.
+        lease may only have gone unrenewed.  So it has where there is no way to tell the DCS, until
+        the operator has its selector off auto.
         """
         connection = self._session()
         if connection is None:
@@ -254,10 +285,23 @@ class Outbound:
             if failure is None or failure.status in UNANSWERED:
                 return failure
         if not (connection.has(REQUEST) or self._binding.mode_on_shed is not None):
-            if failure is None:
-                self._log.warning("dcs_not_told", shed=reason, reason=TOLD_NOTHING)
-            return failure
+            return failure if connection.offers(SHED) else self._cannot_tell(reason, image)
         return await self._let_go(connection, image)
+
+    def _cannot_tell(self, reason: str, image: Mapping[str, Measurement]) -> Failed | None:
+        """None once the operator has let go in our place, else a failure, logged once a shed."""
+        if self._off_auto(image):
+            return None
+        if not self._untold:
+            self._untold = True
+            self._log.warning("dcs_not_told", shed=reason, reason=TOLD_NOTHING)
+        return NOT_TOLD
+
+    def _off_auto(self, image: Mapping[str, Measurement]) -> bool:
+        """True when the operator's selector can be read and is off auto."""
+        held = image.get(SELECTOR)
+        off = [choice for choice, mode in self._binding.mode_values.items() if mode != "auto"]
+        return held is not None and held.quality is not Quality.BAD and among(held.value, off)
 
     async def _let_go(
         self, connection: Connection, image: Mapping[str, Measurement]
@@ -267,11 +311,9 @@ class Outbound:
         A selector that the operator has moved off auto stays where it is: it has let go already.
         """
         values: dict[str, Choice] = {REQUEST: False} if connection.has(REQUEST) else {}
-        binding, held = self._binding, image.get(SELECTOR)
-        if binding.mode_on_shed is not None and connection.has(SELECTOR):
-            off = [choice for choice, mode in binding.mode_values.items() if mode != "auto"]
-            if held is None or held.quality is Quality.BAD or not among(held.value, off):
-                values[SELECTOR] = binding.mode_on_shed
+        chosen = self._binding.mode_on_shed
+        if chosen is not None and connection.has(SELECTOR) and not self._off_auto(image):
+            values[SELECTOR] = chosen
         if not values:
             return None
         answer = await self._requests.ask("write", connection.write(values))

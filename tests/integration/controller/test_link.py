@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from asyncua import ua
+from asyncua.common.callback import CallbackType
+from asyncua.common.utils import ServiceError
 from structlog.testing import capture_logs
 
 from controller.core.types import (
@@ -196,6 +199,70 @@ async def test_a_beat_that_fails_is_logged_on_change(link, plant):
     assert [line["event"] for line in lines] == ["beat_failed", "beat_succeeds_again"]
 
 
+async def test_a_beat_that_failed_does_not_count(link, plant):
+    await plant.nodes["APC.HB_IN"].set_read_only()
+    for _ in range(2):
+        assert await link.beat({}, alive=True) is not None
+    await plant.nodes["APC.HB_IN"].set_writable()
+    assert await link.beat({}, alive=True) is None
+    assert await plant.get("APC.HB_IN") == 1
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def faulty(plant):
+    """Names of nodes; a request that writes one of them is answered by a service fault."""
+    names: set[str] = set()
+
+    def refuse(event, _dispatcher):
+        written = {value.NodeId.Identifier for value in event.request_params.NodesToWrite}
+        if written & names:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+
+    plant._server.subscribe_server_callback(CallbackType.PreWrite, refuse)
+    yield names
+    plant._server.unsubscribe_server_callback(CallbackType.PreWrite, refuse)
+
+
+def one_value_a_request(link) -> None:
+    link._connection._limits = replace(link._connection._limits, write=1)
+
+
+async def test_the_heartbeat_goes_before_the_diagnostics(make_link, plant, faulty):
+    await plant.nodes["APC.MODE"].set_writable()
+    opened = make_link(diagnostics={"advice_ms": "plc:s=APC.MODE"})
+    assert await opened.open(no_fault) is None
+    one_value_a_request(opened)
+    faulty.add("APC.MODE")
+    for _ in range(2):
+        assert await opened.beat({"diagnostics.advice_ms": 1.5}, alive=True) is None
+    await opened.close()
+    faulty.clear()
+    await plant.nodes["APC.MODE"].set_read_only()
+    assert await plant.get("APC.HB_IN") == 2
+
+
+async def test_a_fault_after_an_accepted_part_leaves_a_partial_write(link, plant, faulty):
+    one_value_a_request(link)
+    faulty.add("TIC_77.RSP")
+    outcome = await link.write(move(1.25, 330.0, entering=True))
+    assert isinstance(outcome, Partial)
+    assert {failure.tag: failure.status for failure in outcome.failures} == {
+        "mv.CoolantTemperature.target": "BadTooManyOperations",
+        "handshake.request": "BadTooManyOperations",
+    }
+    assert await plant.get("FIC_12.RSP") == pytest.approx(50.0)
+    assert await plant.get("APC.REQUEST") is False
+
+
+async def test_a_fault_of_the_first_part_is_nothing_written(link, plant, faulty):
+    one_value_a_request(link)
+    faulty.add("FIC_12.RSP")
+    outcome = await link.write(move(1.25, 330.0))
+    assert isinstance(outcome, NotWritten)
+    assert outcome.reason is NotWrittenReason.REJECTED
+    assert await plant.get("TIC_77.RSP") == pytest.approx(60.0)
+
+
 async def test_a_partly_refused_write_names_the_tag_and_the_status(link, plant):
     await plant.nodes["TIC_77.RSP"].set_read_only()
     outcome = await link.write(move(1.25, 330.0))
@@ -304,6 +371,45 @@ async def test_a_selector_that_refuses_is_a_failed_shed(selector_link, plant):
     assert failure.status in {"BadNotWritable", "BadUserAccessDenied"}
     assert failure.detail == "handshake.mode"
     assert await plant.get("APC.NOTE") == "REMOTE"
+
+
+async def test_a_dcs_that_cannot_be_told_is_a_failed_shed_until_the_selector_is_off_auto(
+    make_link, plant
+):
+    selector = {key: value for key, value in SELECTOR.items() if key != "mode_on_shed"}
+    await plant.put("APC.NOTE", "REMOTE")
+    opened = make_link(block=False, handshake=selector)
+    assert await opened.open(no_fault) is None
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert (await opened.shed("test")).status == "untold"
+        assert isinstance(await opened.write(move(1.0, 320.0, entering=True)), Written)
+        assert (await opened.shed("again")).status == "untold"
+    await plant.put("APC.NOTE", "ADVISE")
+    await opened.poll()
+    assert await opened.shed("test") is None
+    await opened.close()
+    told = [line["shed"] for line in lines if line["event"] == "dcs_not_told"]
+    assert told == ["test", "again"]
+
+
+async def test_what_could_not_be_let_go_is_said_and_tried_again(make_link, plant):
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    opened = make_link()
+    with capture_logs() as lines:
+        assert await opened.open(no_fault) is None
+        await opened.beat({}, alive=True)
+    assert [line["event"] for line in lines if line["log_level"] == "warning"][:1] == [
+        "let_go_failed"
+    ]
+    assert opened.release_due
+    assert await plant.get("APC.HB_IN") == 0
+    await plant.nodes["APC.REQUEST"].set_writable()
+    assert await opened.beat({}, alive=True) is None
+    await opened.close()
+    assert not opened.release_due
+    assert await plant.get("APC.REQUEST") is False
+    assert await plant.get("APC.HB_IN") == 1
 
 
 @pytest.mark.parametrize("read_only", [False, True])

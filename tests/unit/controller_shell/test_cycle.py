@@ -458,6 +458,17 @@ async def test_auto_is_not_entered_while_a_release_is_due(rig, monkeypatch):
     assert (await rig.scan()).after.mode is Mode.AUTO
 
 
+async def test_auto_is_not_entered_before_what_an_earlier_session_left_is_let_go(rig):
+    rig.link.release_due = True
+    await rig.scan()
+    rig.link.select(OperatorMode.AUTO)
+    report = await rig.scan()
+    assert report.after.mode is Mode.SHADOW
+    assert Condition.RELEASE_DUE in report.conditions
+    rig.link.release_due = False
+    assert (await rig.scan()).after.mode is Mode.AUTO
+
+
 async def test_without_the_lease_a_shed_stays_due_and_comes_with_the_lease(rig, monkeypatch):
     await rig.in_auto()
     await rig.scan()

@@ -44,12 +44,16 @@ async def test_who_lost_the_lease_writes_nothing_and_sheds_nobody_else(
     assert first.lease_held
     assert await second.open(no_fault) is None
     assert not second.lease_held
+    refused = second._metrics.request_failures.labels("write", "BadUserAccessDenied")
+    assert refused._value.get() == 0, "it let go of what is not its own"
+    assert second.release_due
     await second.beat({"diagnostics.cycle_ms": 77.0}, alive=True)
     assert await operator.get("APC/Diagnostics/CycleMs") != 77.0, "it stands beside the other's"
     await asyncio.sleep(1.3)
     assert not first.lease_held, "nobody renewed it"
     assert await second.beat({}, alive=True) is None
     assert second.lease_held
+    assert not second.release_due
     assert await operator.get("APC/LeaseOwner") == "second"
 
     async with Beating(second):
