@@ -10,7 +10,7 @@ function next() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "/";
   const target = new URL(wanted, location.origin);
   return wanted.startsWith("/") && target.origin === location.origin && target.pathname !== "/login"
-    ? target.pathname + target.search
+    ? target.href // whole: a path alone may begin with "//" and so name another site
     : "/";
 }
 
