@@ -66,16 +66,13 @@ async def test_wrong_login_is_refused_and_the_right_one_leads_back(view, as_oper
     await viewer.says("#controls-why", "Read-only: log in")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "reached"),
-    [("//example.org/", "/"), ("/.//example.org/login", "//example.org/login")],
-)
-async def test_login_leads_to_no_other_site(view, as_operator, wanted, reached):
+@pytest.mark.parametrize("wanted", ["//example.org/", "/.//example.org/login"])
+async def test_login_leads_to_no_other_site(view, as_operator, wanted):
     viewer = await view(f"/login?next={wanted}", login=None)
     await viewer.page.fill("#user", as_operator[0])
     await viewer.page.fill("#password", as_operator[1])
     await viewer.page.click("#login button")
-    await viewer.page.wait_for_url(f"{viewer.url}{reached}")
+    await viewer.page.wait_for_url(f"{viewer.url}/")
 
 
 async def test_an_observer_sees_why_controls_are_off(view, plant):
