@@ -68,7 +68,9 @@ def _form(out: TextIO) -> LogFormat:
 def _rendering(form: LogFormat, *, colors: bool) -> list[Any]:
     """The last processors of a form, the renderer included."""
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    tracebacks = structlog.processors.dict_tracebacks
+    tracebacks = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # some are passwords
+    )
     as_json = structlog.processors.JSONRenderer()
     if form == "console":
         plain = structlog.dev.plain_traceback

@@ -86,7 +86,7 @@ class ServerSettings(Section):
     """
 
     url: Endpoint = "opc.tcp://127.0.0.1:4840"
-    user: str | None = None
+    user: Annotated[str, Field(min_length=1)] | None = None
     password_file: Path | None = None
     request_timeout_s: Positive = 1.0
     connect_timeout_s: Positive = 5.0

@@ -18,7 +18,7 @@ from controller.hmi.context import (
 )
 from controller.hmi.errors import RefusedError
 from controller.hmi.logins import ENDED
-from controller.hmi.query import only, parameters, text_of
+from controller.hmi.query import filled, only, parameters
 from controller.logs import logger
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Acting:
         refuse_clear(request, context)
         body = await body_of(request)
         only(body, "user", "password")
-        user = text_of(body, "user", LONGEST_USER)
-        password = text_of(body, "password", LONGEST_PASSWORD)
+        user = filled(body, "user", LONGEST_USER)
+        password = filled(body, "password", LONGEST_PASSWORD, blank=True)
         before = context.login(request)
         login = await context.logins.login(user, password, address_of(request))
         if before is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 
 from controller.hmi.alarms import Alarm
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,10 @@ def decoded(values: dict[str, Any]) -> Alarm | None:
         beside = f"/{branch.to_string()}"
     active = values.get("ActiveState/Id")
     return Alarm(
-        key=condition.to_string() + beside,
+        key=printable(condition.to_string() + beside),
         condition=condition,
         event_id=event_id,
-        name=_text(values.get("ConditionName")) or condition.to_string(),
+        name=_text(values.get("ConditionName")) or _text(condition.to_string()),
         source=_text(values.get("SourceName")),
         severity=severity if isinstance(severity, int) else 0,
         active=active if isinstance(active, bool) else None,

@@ -93,7 +93,7 @@ def address_of(request: Request) -> str:
 def refuse_foreign(request: Request, context: Context) -> None:
     """Refuse a POST that no page of ours sent.  Raises RefusedError."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _site(origin) != request.headers.get("host"):
         raise RefusedError(HTTPStatus.FORBIDDEN, "the request comes from another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise RefusedError(HTTPStatus.FORBIDDEN, "the request comes from another site")
@@ -102,6 +102,14 @@ def refuse_foreign(request: Request, context: Context) -> None:
         raise RefusedError(
             HTTPStatus.FORBIDDEN, "the X-CSRF-Token is missing or wrong: load the page again"
         )
+
+
+def _site(origin: str) -> str:
+    """Host and port of an origin, "" for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def refuse_clear(request: Request, context: Context) -> None:

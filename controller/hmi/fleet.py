@@ -118,7 +118,7 @@ def _unit(wanted: UnitSettings, whole: HmiSettings, overrides: Mapping[str, Any]
         journal=(wanted.journal or settings.journal.path).absolute(),
         events=_events(wanted, tags),
         user=account.user,
-        password=_password(account),
+        password=_password(account, own=wanted.account is not None),
         security=load_security(_certificates(settings, whole)),
     )
 
@@ -156,8 +156,8 @@ def _events(wanted: UnitSettings, tags: Tags) -> NodeRef | None:
         ) from None  # fmt: skip
 
 
-def _password(account: AccountSettings) -> str | None:
-    secret = read_account(account)
+def _password(account: AccountSettings, *, own: bool) -> str | None:
+    secret = read_account(account, own=own)
     if secret is None and account.user is not None:
         raise ConfigError(
             file="settings", key="account.password_file", received="nothing",

@@ -23,8 +23,12 @@ BEAT_S = 2.0
 
 
 def encoded(document: Any) -> str:
-    """Compact JSON; raises ValueError for NaN and infinities, which it has not."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """Compact JSON that UTF-8 can carry; raises ValueError for NaN and infinities.
+
+    A lone surrogate, as asyncua makes of a server's bytes that are no UTF-8, becomes "?".
+    """
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 class Hub:

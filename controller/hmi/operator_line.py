@@ -89,6 +89,7 @@ class OperatorLine:
         try:
             async with time_limit(endpoint.connect_timeout_s):
                 await endpoint.connect(client)
+                client.set_password("")  # nothing logs in again: do not keep it
                 await line._learn()
             ready = True
         except ServerRefusedError as error:

@@ -26,6 +26,7 @@ from controller.opcua.requests import detail_of
 from controller.opcua.security import ServerRefusedError
 from controller.opcua.subscription import Subscription
 from controller.opcua.time_limit import time_limit
+from controller.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +41,18 @@ POLL_S = 1.0
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 3.0
 NEVER = "not connected yet"
+LONGEST_PROBLEM = 500
+"""Characters of a reason that are kept: some are a server's words."""
+
 EVENTS = "events"
 """Name under which the object with the alarms is resolved beside the tags."""
 
 _SERVER = NodeIdRef(text="i=2253", kind="i", identifier="2253", index=0)
+
+
+def shown(reason: str) -> str:
+    """A reason as pages and logs are given it: printable, at most `LONGEST_PROBLEM` characters."""
+    return printable(reason[:LONGEST_PROBLEM])[:LONGEST_PROBLEM]
 
 
 class PlantLine:
@@ -77,7 +86,7 @@ class PlantLine:
         while True:
             started = monotonic()
             reason = await self._session()
-            self._say(connected=False, problem=reason)
+            self._say(connected=False, problem=shown(reason))
             pause = FIRST_PAUSE_S if monotonic() - started > LONGEST_PAUSE_S else 2.0 * pause
             pause = min(pause, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
@@ -86,6 +95,12 @@ class PlantLine:
     def client(self) -> Client | None:
         """The open session, None while there is none."""
         return self._client if self.connected else None
+
+    def fail(self, problem: str) -> None:
+        """Forget what the plant told, and say why; `run` has ended and may be called again."""
+        self.image, self.alarms = ProcessImage(), AlarmList()
+        self.has_alarms = False
+        self._say(connected=False, problem=problem)
 
     async def _session(self) -> str:
         """One session from its beginning to its end; why it ended."""

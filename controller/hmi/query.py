@@ -81,6 +81,14 @@ def text_of(
     return value
 
 
+def filled(data: Mapping[str, Any], name: str, longest: int, *, blank: bool = False) -> str:
+    """A text of a body that is not empty.  blank: spaces alone will do.  Raises RefusedError."""
+    value = text_of(data, name, longest)
+    if not (value if blank else value.strip()):
+        raise malformed(f"{name}: a text that is not empty")
+    return value
+
+
 def number_of(data: Mapping[str, Any], name: str) -> float:
     """A finite number of a body; raises RefusedError."""
     value = data.get(name)

@@ -79,10 +79,11 @@ class AccountSettings(Section):
     """The HMI's own user on the plants, one that may only read.
 
     password_file: a file only its owner can read; without it the environment's
-    TRIMTAB_HMI_PASSWORD or the credential `trimtab_hmi_password` is used.
+    TRIMTAB_HMI_PASSWORD or the credential `trimtab_hmi_password` is used, which otherwise come
+    first; in the account of a unit the file does.
     """
 
-    user: str | None = "observer"
+    user: Annotated[str, Field(min_length=1)] | None = "observer"
     password_file: Path | None = None
 
 
@@ -173,11 +174,14 @@ def for_units(
     return _with_web(HmiSettings(account=account, units=units), web or {}, "command line")
 
 
-def read_account(account: AccountSettings) -> SecretStr | None:
+def read_account(account: AccountSettings, *, own: bool = False) -> SecretStr | None:
     """The password of the HMI's own user: environment, else credential, else file.
 
+    own: the account of one unit, whose file comes first, since the others are those of all units.
     Raises ConfigError for a file that cannot be used.
     """
+    if own and account.password_file is not None:
+        return read_secret(account.password_file, key="units.account.password_file")
     given = os.environ.get(PASSWORD)
     if given:
         return SecretStr(given)

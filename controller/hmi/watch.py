@@ -35,6 +35,10 @@ SHORTEST_SAMPLE_S, LONGEST_SAMPLE_S = 0.25, 1.0
 IDLE_S = 1.0
 """A view is computed so often even when nothing changes: ages grow."""
 
+FAULTED = "the HMI failed on what this unit told, and tries again; its log has the error"
+FAULT_PAUSE_S = 3.0
+"""Time from a fault of one unit's watch to its next attempt."""
+
 HEARTBEAT_IN = "handshake.heartbeat_in"
 
 
@@ -59,7 +63,16 @@ class Watch:
         self._problem = ""
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled; a fault of this unit is shown as its own and ends no other."""
+        while True:
+            try:
+                await self._attempt()
+            except Exception as error:  # noqa: BLE001 - whatever one unit's words have caused
+                self._fail(error)
+            await asyncio.sleep(FAULT_PAUSE_S)
+
+    async def _attempt(self) -> None:
+        """Watch until something fails."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.line.run())
@@ -67,6 +80,16 @@ class Watch:
                 group.create_task(self._show())
         finally:
             self.tail.close()
+
+    def _fail(self, error: Exception) -> None:
+        """Show the unit as at the start, with the fault as the reason."""
+        self._log.error("unit_fault", exc_info=error)
+        self.tail = JournalTail(self.unit.journal)
+        self.line.fail(FAULTED)
+        try:
+            self.show()
+        except Exception as again:  # noqa: BLE001 - as above
+            self._log.error("unit_fault", exc_info=again)
 
     def seen(self) -> Seen:
         """What is known now."""
@@ -112,9 +135,10 @@ class Watch:
     def show(self) -> None:
         """Compute and publish what is known now."""
         seen = self.seen()
-        self.summary = summary(self.unit, seen)
-        whole = {**self.summary, **details(self.unit, seen)}
+        short = summary(self.unit, seen)
+        whole = {**short, **details(self.unit, seen)}
         self._hub.publish(f"unit/{self.unit.name}", "unit", whole)
+        self.summary = short  # what cannot be told of one unit is not told of all
         if self._alarmed:
             self._alarmed = False
             stale = not seen.connected

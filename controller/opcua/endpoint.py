@@ -62,7 +62,12 @@ class Endpoint:
     security: ClientSecurity | None = None
 
     def client(self) -> Client:
-        """Return a client that is not connected yet."""
+        """Return a client that is not connected yet.
+
+        Raises ValueError for an empty user, as whom asyncua would connect anonymously.
+        """
+        if self.user == "":
+            raise ValueError("user: a name, or None to connect anonymously")
         client = bounded_client(
             self.url, timeout_s=self.connect_timeout_s, watchdog_intervall=PROBE_S
         )

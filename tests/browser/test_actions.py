@@ -66,8 +66,9 @@ async def test_wrong_login_is_refused_and_the_right_one_leads_back(view, as_oper
     await viewer.says("#controls-why", "Read-only: log in")
 
 
-async def test_login_leads_to_no_other_site(view, as_operator):
-    viewer = await view("/login?next=//example.org/", login=None)
+@pytest.mark.parametrize("wanted", ["//example.org/", "/.//example.org/login"])
+async def test_login_leads_to_no_other_site(view, as_operator, wanted):
+    viewer = await view(f"/login?next={wanted}", login=None)
     await viewer.page.fill("#user", as_operator[0])
     await viewer.page.fill("#password", as_operator[1])
     await viewer.page.click("#login button")

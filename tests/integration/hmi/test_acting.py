@@ -34,6 +34,7 @@ async def test_a_post_needs_the_token_of_a_page_of_ours(world, browser):
         {"X-CSRF-Token": ""},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
     ):
         answer = await browser.post("/api/login", body, **headers)
@@ -43,6 +44,14 @@ async def test_a_post_needs_the_token_of_a_page_of_ours(world, browser):
         await other.load()
         answer = await other.post("/api/login", body, **{"X-CSRF-Token": browser.csrf})
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("user", "password"), [("", "x"), ("  ", "x"), ("operator", ""), ("", "")])
+async def test_nobody_logs_in_without_name_and_password(browser, user, password):
+    answer = await browser.login(user, password)
+    assert answer.status_code == 400
+    assert "not empty" in answer.json()["error"]
+    assert (await browser.json("/api/session"))["user"] is None
 
 
 async def test_a_login_is_the_plants_and_its_cookie_is_safe(world, browser):

@@ -9,6 +9,7 @@ import pytest
 from controller.hmi import history as module
 from controller.hmi.fleet import prepare
 from controller.hmi.history import History, HistoryError
+from controller.hmi.operator_line import OperatorLine
 from controller.hmi.plant_line import PlantLine
 from controller.hmi.settings import for_units
 from tests.integration.controller.soft_plant.conftest import until
@@ -55,6 +56,17 @@ async def test_one_plant_that_is_down_does_not_hide_the_other(world, tmp_path):
         assert await hmi.stop() == 0
     finally:
         hmi.process.kill()
+
+
+async def test_a_session_keeps_no_password(world, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_HMI_PASSWORD", world.plant.password("observer"))
+    (unit,) = prepare(for_units([world.controller.config], None)).values()
+    line = await OperatorLine.open(unit, "operator", world.plant.password("operator"))
+    try:
+        assert "mode" in line.permits
+        assert line._client._password == ""
+    finally:
+        await line.close()
 
 
 async def test_a_long_history_is_sampled(world, monkeypatch):

@@ -131,3 +131,19 @@ def test_a_refusal_at_the_start_is_an_error_in_the_journal(tmp_path):
         lines = out.read().splitlines()
     assert lines
     assert all(line.startswith("<3>") for line in lines)
+
+
+@pytest.mark.parametrize("form", ["json", "journal", "console"])
+def test_a_traceback_shows_no_variables(form):
+    out = io.StringIO()
+    configure(fmt=form, stream=out)
+
+    def login(password: str) -> None:
+        raise OSError(len(password))
+
+    try:
+        login("hush" * 2)
+    except OSError:
+        logger("test").exception("fault")
+    assert "OSError" in out.getvalue()
+    assert "hushhush" not in out.getvalue()

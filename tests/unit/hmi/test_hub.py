@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from controller.hmi import hub as module
+from controller.hmi.context import answer
 from controller.hmi.hub import Hub
 
 
@@ -77,3 +78,12 @@ async def test_closing_ends_every_stream():
     await asyncio.sleep(0)
     hub.close()
     assert await waiting is None
+
+
+async def test_words_that_utf_8_cannot_carry_are_told_all_the_same():
+    hub = Hub(1)
+    hub.publish("a", "unit", {"text": "bad \udce4 byte"})
+    async with aclosing(hub.watch(["a"])) as stream:
+        message = await anext(stream)
+    assert json.loads(message.split(b"data: ")[1]) == {"text": "bad ? byte"}
+    assert answer({"error": "\udce4"}).body == b'{"error":"?"}'

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from controller.errors import ConfigError
 from controller.hmi.attempts import MOST_KEYS, Attempts
 from controller.hmi.errors import RefusedError
+from controller.hmi.fleet import prepare
 from controller.hmi.gate import host_names, host_of
-from controller.hmi.query import instant, number_of, only, parameters, table, text_of, whole
+from controller.hmi.query import filled, instant, number_of, only, parameters, table, text_of, whole
 from controller.hmi.settings import WebSettings, for_units, load_hmi, read_account
 from controller.testing import FakeClock
 
@@ -65,6 +66,14 @@ def test_texts_are_short_and_printable(value):
         text_of({"t": value}, "t", 10)
     with pytest.raises(RefusedError, match="unknown key"):
         only({"t": 1, "u": 2}, "t")
+
+
+def test_a_text_that_is_not_empty():
+    assert filled({"t": " a "}, "t", 10) == " a "
+    assert filled({"t": "  "}, "t", 10, blank=True) == "  "
+    for value, blank in (("", False), ("", True), ("  ", False), (None, True)):
+        with pytest.raises(RefusedError, match="text"):
+            filled({"t": value}, "t", 10, blank=blank)
 
 
 def test_logins_that_fail_have_to_wait_by_user_and_by_address():
@@ -130,6 +139,7 @@ def hmi_toml(tmp_path: Path, text: str) -> Path:
         ("[[units]]\nconfig = 'a'\nname = '../x'", "letters, digits"),
         ("[login]\nidle_s = 0\n[[units]]\nconfig = 'a'", "idle_s"),
         ("[account]\npassword = 'x'\n[[units]]\nconfig = 'a'", "password_file"),
+        ("[account]\nuser = ''\n[[units]]\nconfig = 'a'", "account.user"),
         ("viewers = 0\n[[units]]\nconfig = 'a'", "viewers"),
         ("not toml", "TOML"),
     ],
@@ -175,6 +185,35 @@ def test_the_password_comes_from_environment_credential_or_file(tmp_path, monkey
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     with pytest.raises(ConfigError, match="chmod 600"):
         read_account(with_file)
+
+
+def test_the_password_file_of_a_units_own_account_comes_first(tmp_path, unit, monkeypatch):
+    """Else every unit is sent the password of another's user."""
+    (tmp_path / "password").write_text("of this unit")
+    (tmp_path / "password").chmod(0o600)
+    config = f"config = '{unit.config}'"
+    text = f"""
+[account]
+password_file = 'password'
+[[units]]
+{config}
+name = "own"
+account = {{user = "viewer", password_file = 'password'}}
+[[units]]
+{config}
+name = "own-user"
+account = {{user = "viewer"}}
+[[units]]
+{config}
+name = "common"
+"""
+    monkeypatch.setenv("TRIMTAB_HMI_PASSWORD", "common")
+    units = prepare(load_hmi(hmi_toml(tmp_path, text)))
+    assert {name: made.password for name, made in units.items()} == {
+        "own": "of this unit",
+        "own-user": "common",
+        "common": "common",
+    }
 
 
 def test_own_certificates_take_the_place_of_the_controllers(tmp_path, unit):

@@ -9,9 +9,9 @@ start();
 function next() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "/";
   const target = new URL(wanted, location.origin);
-  return wanted.startsWith("/") && target.origin === location.origin && target.pathname !== "/login"
-    ? target.pathname + target.search
-    : "/";
+  const ours = wanted.startsWith("/") && target.origin === location.origin;
+  const page = target.pathname !== "/login" && !target.pathname.startsWith("//");
+  return ours && page ? target.href : "/"; // whole: a path alone may name another site
 }
 
 byId("login").addEventListener("submit", async (event) => {
