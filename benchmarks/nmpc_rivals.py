@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HORIZON, SAMPLE_S = 20, 300.0
 SEGMENT = 12
-INSTALL = "pip install 'trimtab[bench]'"
+INSTALL = "pip install --constraint constraints.txt '.[bench]'"
 STATES = ("A", "I", "R", "P", "T")
 SCALES = (400.0, 10.0, 1.0, 100.0, 350.0)
 """Sizes of the states, in their order; R in 1e-6 mol/m3."""

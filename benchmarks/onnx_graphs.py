@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
 
-INSTALL = "pip install 'trimtab[bench]'"
+INSTALL = "pip install --constraint constraints.txt '.[bench]'"
 OPSET = 18
 
 

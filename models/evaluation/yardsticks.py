@@ -81,5 +81,6 @@ def _check_installed(needs: dict[str, str], wanted: set[str]) -> None:
         packages = ", ".join(sorted(set(lacking.values())))
         raise EvaluationError(
             f"{packages} is not installed; the controllers {', '.join(lacking)} need it, and every "
-            "score is relative to the optimum: pip install trimtab[dev]"
+            "score is relative to the optimum; in the checkout: "
+            "pip install --constraint constraints.txt '.[dev]'"
         )

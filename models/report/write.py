@@ -53,7 +53,8 @@ def write_report(results: Results, recipe: Recipe, place: Place) -> list[Path]:
     """Write text and pictures, return the paths; raise EvaluationError where nothing is scored."""
     if not any(cell["score"] is not None for cell in results.cells):
         raise EvaluationError(
-            "the results hold no scores: evaluate with the optimum (pip install trimtab[dev])"
+            "the results hold no scores: evaluate with the optimum; in the checkout: "
+            "pip install --constraint constraints.txt '.[dev]'"
         )
     rules = rules_of(recipe)
     parts = [*_head(results, rules, place), *_verdicts(results, rules)]

@@ -23,7 +23,8 @@ def casadi() -> ModuleType:
         return importlib.import_module("casadi")
     except ImportError as error:
         raise CasadiMissingError(
-            "the controllers `optimum` and `nmpc` need CasADi: pip install 'trimtab[dev]'"
+            "the controllers `optimum` and `nmpc` need CasADi; in the checkout: "
+            "pip install --constraint constraints.txt '.[dev]'"
         ) from error
 
 

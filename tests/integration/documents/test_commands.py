@@ -36,7 +36,7 @@ ELSEWHERE = {
 """Pages that a test of their own runs from top to bottom."""
 APPS = {"trimtab": controller_app, "trimtab-plant": plant_app, "trimtab-models": models_app}
 PROGRAMS = {*APPS, "make", "python", "pip", "sudo", "systemctl", "journalctl", "uawrite", "uaread"}
-PROGRAMS |= {"mv", "cp", "promtool", "git", "systemd/install", "amtool", "curl"}
+PROGRAMS |= {"mv", "cp", "read", "promtool", "git", "systemd/install", "amtool", "curl"}
 ANSWER_S = 60.0
 
 
@@ -89,7 +89,7 @@ RULES = (
     Rule(r"trimtab certs init( .*)?", "run", without=("pki", *PKI)),
     Rule(r"trimtab certs trust .*", "run", also=" --yes"),
     Rule(r"trimtab certs show .*", "run"),
-    Rule(r"trimtab tags browse .*", "run", without=("tags.toml",)),
+    Rule(r"(TRIMTAB_\S+ )*trimtab tags browse .*", "run", without=("tags.toml",)),
     Rule(r"(TRIMTAB_\S+ )*trimtab check .*", "run"),
     Rule(r"trimtab (shadow|run) --config controller.toml( --bundle .*)?", "stays", change=SHIPPED),
     Rule(r"trimtab hmi .*--tls-cert .*", "elsewhere", "tests/integration/hmi/test_acting.py"),
@@ -99,7 +99,7 @@ RULES = (
     Rule(r"python3 -c .*backup.*", "run"),
     Rule(r"systemd/install .*--root .*", "run"),
     Rule(r"systemd/install( .*)?", "run", also=' --root "$PWD/machine"'),
-    Rule(r"install -m 0600 .*", "run"),
+    Rule(r"install -m 0(600|644) .*", "run"),
     Rule(r"_TRIMTAB_COMPLETE=source_bash trimtab \| tee .*", "run"),
     Rule(r"(promtool|amtool) .*", "run"),
     Rule(r"trimtab-models (show|recipes)", "run"),
@@ -117,8 +117,10 @@ RULES = (
     Rule(r"(apt-get|pip|\.venv/bin/python -m pip) install .*", "allowed", "fetches packages"),
     Rule(r"python3 -m venv \.venv", "allowed", "every make target does it"),
     Rule(r"cp -r \S+.* /(opt/trimtab|etc/prometheus/)", "allowed", "copies out of the checkout"),
-    Rule(r"cd /opt/trimtab", "allowed", "a folder of the machine"),
-    Rule(r"ln -sf /opt/trimtab/\.venv/bin/trimtab /usr/local/bin/trimtab", "allowed", "in /usr"),
+    Rule(r"(cd|mv) /opt/trimtab( /opt/trimtab\.old)?", "allowed", "a folder of the machine"),
+    Rule(r"ln -sf /opt/trimtab/\.venv/bin/(\S+) /usr/local/bin/\1", "allowed", "in /usr"),
+    Rule(r"cp config/controller\.toml (\S+ )?\.", "run"),
+    Rule(r"read -rs TRIMTAB_PASSWORD; export TRIMTAB_PASSWORD", "run"),
     Rule(r"(systemctl|journalctl) .*", "systemd", "needs systemd as process 1"),
 )
 
@@ -342,6 +344,9 @@ def furnish(folder, port):
     for copy in (journals / "journal.db", folder / "journal.db", folder / "backup.db"):
         shutil.copy(folder / "runs/journal.db", copy)
     (folder / "etc/bash_completion.d").mkdir()
+    shutil.copytree(folder / "pki-of-the-plant", folder / "var/lib/trimtab-plant/pki")
+    shutil.copy(folder / "pki/own/certificate.der", folder / "hmi.crt")
+    shutil.copy(folder / "pki/own/private_key.pem", folder / "hmi.key")
     for name in ("systemd", "config"):
         (folder / name).symlink_to(ROOT / name)
 

@@ -45,6 +45,8 @@ def test_it_puts_everything_in_place_and_says_what_comes_next(tmp_path):
         placed = tmp_path / f"usr/local/lib/{kind}.d/trimtab.conf"
         assert placed.read_text() == (ROOT / f"systemd/trimtab.{kind}").read_text()
     assert "trimtab certs init --pki /etc/trimtab/pki" in said
+    assert "TRIMTAB_SERVER__PASSWORD_FILE=/etc/trimtab/R101.password \\\n" in said
+    assert "IPAddressAllow=" in said
     assert "systemctl enable --now trimtab@R101" in said
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in tmp_path.rglob("*.service"))
 
@@ -171,7 +173,8 @@ def test_systemd_makes_the_folders_and_closes_the_secrets(tmp_path):
     program = needs("systemd-tmpfiles")
     install(tmp_path, "--unit", "R101")
     etc = tmp_path / "etc/trimtab"
-    secrets = [etc / "R101.password", etc / "users.toml", etc / "pki/own/private_key.pem"]
+    secrets = [etc / "R101.password", etc / "users.toml", etc / "hmi.key"]
+    secrets.append(etc / "pki/own/private_key.pem")
     open_to_all = [etc / "R101.toml", etc / "pki/own/certificate.der"]
     for file in (*secrets, *open_to_all):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +186,7 @@ def test_systemd_makes_the_folders_and_closes_the_secrets(tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert [file.stat().st_mode & 0o777 for file in secrets] == [0o600] * 3
+    assert [file.stat().st_mode & 0o777 for file in secrets] == [0o600] * 4
     assert [file.stat().st_mode & 0o777 for file in open_to_all] == [0o644] * 2
     private = tmp_path / "var/lib/private"
     assert private.stat().st_mode & 0o777 == 0o700
@@ -198,3 +201,46 @@ def test_the_screens_show_every_unit_that_was_named(tmp_path):
     assert [unit.config for unit in settings.units] == [etc / "R101.toml", etc / "R102.toml"]
     assert "kept" in install(tmp_path, "--unit", "R103")
     assert len(load_hmi(etc / "hmi.toml").units) == 2
+
+
+def on_a_machine(tmp_path, *arguments):
+    """What the script asks of systemd: as on a machine that runs it, with tools that only note."""
+    folder = tmp_path / "checkout"
+    if not folder.exists():
+        shutil.copytree(ROOT / "systemd", folder / "systemd")
+        (folder / "config").symlink_to(ROOT / "config")
+        script = folder / "systemd/install"
+        text = script.read_text()
+        asked = "if [[ -z $root && -d /run/systemd/system ]]"
+        assert text.count(asked) == 1
+        script.write_text(text.replace(asked, "if true"))
+        (folder / "bin").mkdir()
+        for name in ("systemctl", "systemd-sysusers", "systemd-tmpfiles"):
+            tool = folder / "bin" / name
+            tool.write_text(f"#!/bin/sh\n[ $1 = list-units ] || echo {name} $* >>{folder}/asked\n")
+            tool.chmod(0o755)
+    asked = folder / "asked"
+    asked.write_text("")
+    done = subprocess.run(
+        [folder / "systemd/install", "--root", tmp_path / "machine", *arguments],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, asked.read_text().splitlines()
+
+
+def test_the_target_is_enabled_with_the_units_and_disabled_before_they_go(tmp_path):
+    said, asked = on_a_machine(tmp_path, "--dry-run")
+    assert "enable     trimtab.target" in said
+    assert asked == []
+    _, asked = on_a_machine(tmp_path)
+    enable = "systemctl --quiet enable trimtab.target"
+    assert asked[-2:] == ["systemctl daemon-reload", enable]
+    said, asked = on_a_machine(tmp_path, "--uninstall", "--dry-run")
+    assert "disable    trimtab.target" in said
+    assert asked == []
+    said, asked = on_a_machine(tmp_path, "--uninstall")
+    assert asked == ["systemctl --quiet disable trimtab.target", "systemctl daemon-reload"]
+    assert said.index("disable ") < said.index("remove ")
+    assert on_a_machine(tmp_path, "--uninstall")[1] == ["systemctl daemon-reload"]

@@ -93,10 +93,8 @@ def test_the_exposure_is_low(analyze: str, unit: Path):
         "ProtectSystem=strict",
         "Environment=PYTHONSAFEPATH=1",
         "Restart=on-failure",
-        "StartLimitBurst=5",
         "PartOf=trimtab.target",
         "WantedBy=trimtab.target",
-        "Also=trimtab.target",
         "NotifyAccess=main",
     ],
 )
@@ -136,6 +134,19 @@ def test_the_screens_have_an_account_and_a_key_of_their_own():
 def test_the_screens_yield_to_a_scan():
     assert int(setting("trimtab-hmi.service", "Nice")[0]) > 0
     assert int(setting("trimtab-hmi.service", "CPUWeight")[0]) < 100
+
+
+def test_a_dcs_that_is_down_at_boot_is_tried_until_it_is_there():
+    """Exit code 4 is a plant that refuses, or none; systemd gives up on no such start."""
+    assert setting("trimtab@.service", "StartLimitIntervalSec") == ["0"]
+    assert setting("trimtab@.service", "RestartSec") == ["10"]
+    assert setting("trimtab@.service", "RestartPreventExitStatus") == ["2 3"]
+
+
+def test_disabling_one_service_leaves_the_target_to_the_others():
+    """`Also=` would take the target, and with it everything else, out of the boot."""
+    assert [setting(unit.name, "Also") for unit in UNITS] == [[], [], []]
+    assert setting("trimtab.target", "WantedBy") == ["multi-user.target"]
 
 
 @pytest.mark.parametrize("unit_file", UNITS, ids=lambda unit: unit.name)
