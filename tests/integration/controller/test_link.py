@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-import numpy as np
 import pytest
 import pytest_asyncio
 from asyncua import ua
@@ -15,53 +14,18 @@ from asyncua.common.utils import ServiceError
 from structlog.testing import capture_logs
 
 from controller.core.types import (
-    Move,
-    MoveOrigin,
     NotWritten,
     NotWrittenReason,
     Partial,
     Quality,
-    Tick,
     Written,
 )
 from controller.opcua.link import LASTING_S
 from controller.opcua.nodes import WRONG_TYPES
+from tests.support.lines import move, no_fault, tick
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def tick() -> Tick:
-    now = monotonic()
-    return Tick(scan_id=0, due_s=now, started_s=now, budget_s=0.05)
-
-
-def move(feed: float, coolant: float, *, entering: bool = False, request: bool = True) -> Move:
-    targets = np.array([feed, coolant])
-    return Move(
-        targets=targets,
-        write=np.isfinite(targets),
-        request=request,
-        origin=MoveOrigin.CORRECTION if request else MoveOrigin.RELEASE,
-        entering=entering,
-    )
-
-
-def no_fault(error: BaseException) -> None:
-    pytest.fail(f"the link's keeper failed: {error!r}")
-
-
-async def until(condition, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # the link has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def link(make_link):
-    opened = make_link()
-    assert await opened.open(no_fault) is None
-    yield opened
-    await opened.close()
 
 
 async def test_reads_every_tag_with_quality_and_time(link, plant):
@@ -422,29 +386,15 @@ async def test_what_an_earlier_session_left_in_auto_is_let_go(make_link, plant, 
     assert await plant.get("APC.NOTE") == ("REMOTE" if read_only else "LOCAL")
 
 
-async def test_unknown_nodes_are_named_with_key_and_reference(make_link):
-    data = {name: dict(entry) for name, entry in make_cv().items()}
-    data["Temperature"]["pv"] = "plc:s=NOT_THERE"
-    data["PolymerConc"]["sp"] = "nsu=urn:other:vendor;s=X"
-    opened = make_link(cv=data)
+async def test_unknown_nodes_are_named_with_key_and_reference(make_link, cv_tags):
+    cv_tags["Temperature"]["pv"] = "plc:s=NOT_THERE"
+    cv_tags["PolymerConc"]["sp"] = "nsu=urn:other:vendor;s=X"
+    opened = make_link(cv=cv_tags)
     failure = await opened.open(no_fault)
     await opened.close()
     assert "cv.Temperature.pv = 'plc:s=NOT_THERE'" in failure.detail
     assert "BadNodeIdUnknown" in failure.detail
     assert "urn:other:vendor" in failure.detail
-
-
-def make_cv():
-    scale = {"unit": "g/L", "range": [0.0, 400.0]}
-    return {
-        "PolymerConc": {"pv": "plc:s=AI_4711.PV", "sp": "plc:s=AIC_4711.SP", **scale},
-        "Temperature": {
-            "pv": "plc:s=TI_101.PV",
-            "sp": "plc:s=TIC_101.SP",
-            "unit": "degC",
-            "range": [0.0, 150.0],
-        },
-    }
 
 
 async def test_no_server_is_a_value_not_an_exception(make_link):

@@ -2,110 +2,21 @@
 
 import asyncio
 import itertools
-import json
-import os
-import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from controller.configuration.settings import load_settings
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
-from controller.journal.reader import Reader
 from controller.opcua.connection import Connection
 from controller.opcua.link import Link
-from controller.service import Service
-from controller.startup import prepare
 from models.runtime import Runtime
+from tests.integration.controller.service_rig import TAGS
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-FOREIGN = Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
-TAGS = (
-    FOREIGN
-    + """
-[handshake]
-heartbeat_in = "plc:s=APC.HB_IN"
-request = "plc:s=APC.REQUEST"
-mode = "plc:s=APC.MODE"
-[clock]
-speed = "plc:s=SIM.SPEED"
-"""
-)
-CONFIG = """
-[server]
-url = {url}
-[security]
-policy = "None"
-insecure = true
-[scan]
-period_s = 0.1
-[tags]
-path = "tags.toml"
-[journal]
-path = {journal}
-[metrics]
-port = 0
-"""
-
-
-async def until(condition, seconds: float = 10.0):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the plant has no event to wait for
-            await asyncio.sleep(0.02)
-
-
-class Rig:
-    def __init__(self, folder, plant) -> None:
-        self.folder = folder
-        self.plant = plant
-        self.journal = folder / "journal.db"
-        (folder / "tags.toml").write_text(TAGS, encoding="utf-8")
-        self.config = folder / "controller.toml"
-        text = CONFIG.format(url=json.dumps(plant.url), journal=json.dumps(str(self.journal)))
-        self.config.write_text(text, encoding="utf-8")
-        self.task: asyncio.Task[int] | None = None
-        self.service: Service | None = None
-
-    def start(self, **overrides) -> asyncio.Task[int]:
-        prepared = prepare(load_settings(self.config, overrides))
-        self.service = Service(prepared, self.config)
-        self.task = asyncio.create_task(self.service.run())
-        return self.task
-
-    async def beating(self) -> bool:
-        return await self.plant.get("APC.HB_IN") > 2
-
-    async def following(self) -> bool:
-        return await self.plant.get("APC.REQUEST")
-
-    async def into_auto(self) -> None:
-        self.start()
-        await until(self.beating)
-        await self.plant.put("APC.MODE", 2)
-        await until(self.following)
-
-    async def stop(self) -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10.0):
-            return await self.task
-
-    def read(self):
-        with Reader.open(self.journal) as reader:
-            return list(reader.scans()), reader.events()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def rig(tmp_path, plant, capfd):  # noqa: ARG001 - capfd keeps the ready line out of the report
-    made = Rig(tmp_path, plant)
-    yield made
-    if made.task is not None and not made.task.done():
-        await made.stop()
 
 
 async def test_auto_on_a_foreign_plant_starts_from_actual_in_its_units(rig, plant):
