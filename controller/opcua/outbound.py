@@ -78,6 +78,7 @@ class Outbound:
         self._unfit: set[str] = set()
         self._beats = 0
         self._release_due = False
+        self._release_refusal = ""
         self._untold = False
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
@@ -86,36 +87,66 @@ class Outbound:
         """Use a new session: take the lease, let go of what an earlier session may have left.
 
         Without that a plant that has no lease would stay Active on the word of a controller that
-        is no longer in AUTO.  Without the lease it may be another's: then, and when the DCS
-        refuses, `release_due` stays true and `settle` tries again.  image: as polled by the new
-        session.
+        is no longer in AUTO.  Without the lease it may be another's: then, and while the DCS
+        refuses and does not show that nothing is left, `release_due` stays true and `settle` tries
+        again.  image: as polled by the new session.
         """
         self._connection = connection
         self._leased_until_s = self._lease_due_s = NEVER
         await self.keep_lease()
         self._release_due = not self._read_only
-        failure = await self.settle(image)
-        if failure is not None:
-            self._log.warning(
-                "let_go_failed", status=failure.status, reason=failure.detail, again="every tick"
-            )
+        self._release_refusal = ""
+        await self.settle(image)
 
     @property
     def release_due(self) -> bool:
         """True while what an earlier session may have left in AUTO has not been let go."""
         return self._release_due
 
+    @property
+    def release_refusal(self) -> str:
+        """What was refused, and how, when that was last tried; "" where it was not."""
+        return self._release_refusal
+
     async def settle(self, image: Mapping[str, Measurement]) -> Failed | None:
         """Let go of what an earlier session may have left, if that is still due.
 
-        Without the lease nothing is sent, and it stays due.
+        Without the lease nothing is sent, and it stays due.  So it does when the DCS refuses: then
+        its Request may stand, and would have it follow a stale target as soon as Auto is selected.
+        A DCS that takes a Request only in Auto shows that none stands, which is as good.
         """
         connection = self._session()
         if connection is None or not self._release_due or not self.lease_held:
             return None
         failure = await self._let_go(connection, image)
+        if failure is not None and self._nothing_left(connection, image):
+            failure = None
         self._release_due = failure is not None
+        self._tell(failure)
         return failure
+
+    def _nothing_left(self, connection: Connection, image: Mapping[str, Measurement]) -> bool:
+        """True when the selector is off auto and Request, where there is one, reads false."""
+        held = image.get(REQUEST)
+        stands = held is None or held.quality is Quality.BAD or held.value != 0
+        return self._off_auto(image) and not (connection.has(REQUEST) and stands)
+
+    def _tell(self, failure: Failed | None) -> None:
+        """Log a refusal to be let go when it is new, and its end."""
+        refusal = "" if failure is None else failure.words
+        if refusal == self._release_refusal:
+            return
+        self._release_refusal = refusal
+        if failure is None:
+            self._log.info("let_go_succeeded")
+            return
+        self._log.warning(
+            "let_go_failed",
+            status=failure.status,
+            reason=failure.detail,
+            again="every tick",
+            until_then="AUTO is barred and the heartbeat stands still",
+        )
 
     def detach(self) -> None:
         """Forget the session; it is lost or about to be closed."""

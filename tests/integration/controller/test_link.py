@@ -376,6 +376,42 @@ async def test_what_could_not_be_let_go_is_said_and_tried_again(make_link, plant
     assert await plant.get("APC.HB_IN") == 1
 
 
+async def test_a_refusal_to_be_let_go_is_logged_when_it_is_new_and_when_it_ends(make_link, plant):
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    opened = make_link()
+    with capture_logs() as lines:
+        assert await opened.open(no_fault) is None
+        refusal = opened.release_refusal
+        for _ in range(3):
+            await opened.beat({}, alive=True)
+        await plant.nodes["APC.REQUEST"].set_writable()
+        await opened.beat({}, alive=True)
+        await opened.beat({}, alive=True)
+    await opened.close()
+    assert refusal in {
+        "handshake.request: BadNotWritable",
+        "handshake.request: BadUserAccessDenied",
+    }
+    assert opened.release_refusal == ""
+    told = [line["event"] for line in lines if line["event"].startswith("let_go")]
+    assert told == ["let_go_failed", "let_go_succeeded"]
+
+
+@pytest.mark.parametrize(("selector", "due"), [(0, False), (1, False), (2, True)])
+async def test_a_dcs_that_takes_a_request_in_auto_alone_owes_nothing_out_of_auto(
+    make_link, plant, selector, due
+):
+    await plant.put("APC.REQUEST", value=False)
+    await plant.put("APC.MODE", selector)
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    opened = make_link()
+    assert await opened.open(no_fault) is None
+    assert opened.release_due is due
+    await opened.beat({}, alive=True)
+    await opened.close()
+    assert await plant.get("APC.HB_IN") == (0 if due else 1)
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_what_an_earlier_session_left_in_auto_is_let_go(make_link, plant, read_only):
     await plant.nodes["APC.NOTE"].set_writable()

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import socket
 import threading
 import time
@@ -226,6 +227,35 @@ async def test_the_status_tells_mode_and_reason_and_is_sent_when_it_changes(rig,
         "STATUS=stopping: controller stopped",
     ]
     assert all(one != other for one, other in itertools.pairwise(said))
+
+
+async def test_a_dcs_that_refuses_to_be_let_go_bars_auto_and_the_operator_is_told(
+    rig, plant, manager
+):
+    """Its Request stands, from before: it would follow a stale target as soon as it is in Auto."""
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    why = r"the DCS has not confirmed yet that it took the MVs back: handshake\.request: Bad\w+"
+    rig.start()
+
+    def told(words: str) -> bool:
+        manager.hear()
+        said = [line for line in manager.told if line.startswith("STATUS=")]
+        return bool(said) and re.fullmatch(f"STATUS={words}", said[-1]) is not None
+
+    await until(lambda: told(f"MANUAL: selected by the operator; {why}"), 30.0)
+    await plant.put("APC.MODE", 2)
+    await until(lambda: told(f"SHADOW: waiting for AUTO: {why}"))
+    due = rig.service._metrics.release_due._value
+    assert due.get() == 1.0
+    assert await plant.get("APC.HB_IN") == 0
+    await plant.nodes["APC.REQUEST"].set_writable()
+    await until(lambda: told("AUTO: in command"))
+    assert due.get() == 0.0
+    assert await rig.stop() == 0
+    rows, _ = rig.read()
+    barred = [row for row in rows if row["mode_after"] == "SHADOW"]
+    assert any(re.fullmatch(f"waiting for AUTO: {why}", row["reason"]) for row in barred)
+    assert not any(row["written"] for row in barred)
 
 
 async def test_a_lost_server_leaves_the_watchdog_fed(rig, plant, manager):
