@@ -233,10 +233,10 @@ class Service:
         if fresh:
             self._announcer.alive()
         self._announcer.status(self._status(cycle))
-        self._metrics.release_due.set(bool(cycle.unconfirmed))
         news = reporter.diagnostics() if self._scans != self._reported else {}
         self._reported = self._scans
         await self._link.beat(news, alive=fresh and cycle.may_beat)
+        self._metrics.release_due.set(bool(cycle.unconfirmed))
 
     def _status(self, cycle: Cycle) -> str:
         """Mode, why, what the DCS owes, and the line, in words that change when something does."""

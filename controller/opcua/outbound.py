@@ -48,6 +48,10 @@ UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
 
 NEVER = float("-inf")
 
+SETTLED_S = 2.0
+"""A Request that reads false counts when it was received this long after we last raised it: what a
+subscription brings is older than it looks."""
+
 TOLD_NOTHING = "it has no shed, no request and no mode_on_shed: its last target stands"
 
 NOT_TOLD = Failed(service="call", status="untold", detail=TOLD_NOTHING)
@@ -80,6 +84,7 @@ class Outbound:
         self._release_due = False
         self._release_refusal = ""
         self._untold = False
+        self._raised_s = NEVER
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
 
@@ -119,17 +124,19 @@ class Outbound:
         if connection is None or not self._release_due or not self.lease_held:
             return None
         failure = await self._let_go(connection, image)
-        if failure is not None and self._nothing_left(connection, image):
-            failure = None
         self._release_due = failure is not None
         self._tell(failure)
         return failure
 
-    def _nothing_left(self, connection: Connection, image: Mapping[str, Measurement]) -> bool:
+    def _nothing_left(self, image: Mapping[str, Measurement]) -> bool:
         """True when the selector is off auto and Request, where there is one, reads false."""
+        if not self._off_auto(image):
+            return False
         held = image.get(REQUEST)
-        stands = held is None or held.quality is Quality.BAD or held.value != 0
-        return self._off_auto(image) and not (connection.has(REQUEST) and stands)
+        if held is None:
+            return self._connection is None or not self._connection.has(REQUEST)
+        shown = held.quality is not Quality.BAD and held.received_s > self._raised_s + SETTLED_S
+        return shown and held.value == 0
 
     def _tell(self, failure: Failed | None) -> None:
         """Log a refusal to be let go when it is new, and its end."""
@@ -170,7 +177,8 @@ class Outbound:
         image: the snapshot that the move was made from.  Targets go out as `server_target` makes
         them; one that cannot be written as certified is a bug, and then nothing is written.
         Request is written on entry and on release only: a Request that the DCS has withdrawn must
-        not be raised again by a move that was on its way.
+        not be raised again by a move that was on its way.  A release that the DCS refuses, while it
+        shows that nothing is left, has nothing to write.
         """
         connection = self._connection
         if self._read_only:
@@ -185,11 +193,15 @@ class Outbound:
             return NOTHING_WRITTEN
         self._untold = self._untold and not move.entering
         started = monotonic()
+        if values.get(REQUEST):
+            self._raised_s = started
         answer = await self._requests.ask("write", connection.write(values))
         elapsed = monotonic() - started
         if isinstance(answer, Failed):
             return NotWritten(reason=_reason(answer), detail=answer.detail, elapsed_s=elapsed)
-        return self._outcome(answer, elapsed)
+        outcome = self._outcome(answer, elapsed)
+        refused = not move.request and not isinstance(outcome, Written)
+        return NOTHING_WRITTEN if refused and self._nothing_left(image) else outcome
 
     def _values(
         self, move: Move, connection: Connection, image: Mapping[str, Measurement]
@@ -340,6 +352,7 @@ class Outbound:
         """Withdraw Request, and put the selector off auto where tags.toml says so.
 
         A selector that the operator has moved off auto stays where it is: it has let go already.
+        A refusal is none where the DCS shows that nothing is left.
         """
         values: dict[str, Choice] = {REQUEST: False} if connection.has(REQUEST) else {}
         chosen = self._binding.mode_on_shed
@@ -352,7 +365,8 @@ class Outbound:
             return answer
         for key, status in answer.items():
             if status is not None:
-                return self._requests.refused("write", status, key)
+                refused = self._requests.refused("write", status, key)
+                return None if self._nothing_left(image) else refused
         return None
 
 

@@ -23,6 +23,8 @@ CLOCK = """
 speed = "plc:s=SIM.SPEED"
 """
 TAGS = FOREIGN_TAGS + HANDSHAKE + CLOCK
+UNHURRIED = {"scan": {"deadline_fraction": 0.9}}
+"""For a test that does not ask how fast a scan is."""
 CONFIG = """
 [server]
 url = {url}

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 
-from tests.integration.controller.service_rig import HANDSHAKE, TAGS, configure
+from tests.integration.controller.service_rig import HANDSHAKE, TAGS, UNHURRIED, configure
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -77,9 +77,9 @@ class Hostage:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def auto(rig, plant):
-    """A service on the foreign plant; given time, for what it is asked is not how fast it is."""
+    """A service on the foreign plant."""
     configure(rig.folder, plant, TOLD)
-    rig.start(scan={"deadline_fraction": 0.9})
+    rig.start(**UNHURRIED)
     await until(rig.beating, 30.0)
     return rig
 

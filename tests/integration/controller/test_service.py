@@ -14,7 +14,7 @@ from controller.errors import ConfigError, PlantRefusedError
 from controller.opcua.connection import Connection
 from controller.opcua.link import Link
 from models.runtime import Runtime
-from tests.integration.controller.service_rig import TAGS
+from tests.integration.controller.service_rig import TAGS, UNHURRIED
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -235,12 +235,10 @@ async def test_a_dcs_that_refuses_to_be_let_go_bars_auto_and_the_operator_is_tol
     """Its Request stands, from before: it would follow a stale target as soon as it is in Auto."""
     await plant.nodes["APC.REQUEST"].set_read_only()
     why = r"the DCS has not confirmed yet that it took the MVs back: handshake\.request: Bad\w+"
-    rig.start()
+    rig.start(**UNHURRIED)
 
     def told(words: str) -> bool:
-        manager.hear()
-        said = [line for line in manager.told if line.startswith("STATUS=")]
-        return bool(said) and re.fullmatch(f"STATUS={words}", said[-1]) is not None
+        return any(re.fullmatch(f"STATUS={words}", line) for line in manager.hear())
 
     await until(lambda: told(f"MANUAL: selected by the operator; {why}"), 30.0)
     await plant.put("APC.MODE", 2)
@@ -249,13 +247,44 @@ async def test_a_dcs_that_refuses_to_be_let_go_bars_auto_and_the_operator_is_tol
     assert due.get() == 1.0
     assert await plant.get("APC.HB_IN") == 0
     await plant.nodes["APC.REQUEST"].set_writable()
-    await until(lambda: told("AUTO: in command"))
-    assert due.get() == 0.0
+    await rig.auto_anew()
+    await until(lambda: due.get() == 0.0)
     assert await rig.stop() == 0
     rows, _ = rig.read()
     barred = [row for row in rows if row["mode_after"] == "SHADOW"]
     assert any(re.fullmatch(f"waiting for AUTO: {why}", row["reason"]) for row in barred)
     assert not any(row["written"] for row in barred)
+
+
+async def test_a_dcs_that_takes_a_request_in_auto_alone_is_left_and_entered_again(rig, plant):
+    """Out of Auto it withdraws the Request by itself, and refuses that anybody else writes it."""
+    request = plant.nodes["APC.REQUEST"]
+
+    async def out_of_auto() -> None:
+        await request.set_read_only()
+        await plant.put("APC.REQUEST", value=False)
+        await plant.put("APC.MODE", 0)
+
+    async def goes_on() -> bool:
+        rows, _ = rig.read()
+        owed = rig.service._metrics.release_due._value.get()
+        return bool(rows) and rows[-1]["mode_after"] == "MANUAL" and owed == 0.0
+
+    async def beats_after(beat: int) -> bool:
+        return await plant.get("APC.HB_IN") > beat
+
+    await out_of_auto()
+    rig.start(**UNHURRIED)
+    await until(rig.beating, 30.0)
+    for _ in range(2):
+        await until(goes_on)
+        beat = await plant.get("APC.HB_IN")
+        await until(lambda beat=beat: beats_after(beat))
+        await request.set_writable()
+        await rig.auto_anew()
+        await asyncio.sleep(0.5)
+        await out_of_auto()
+    assert await rig.stop() == 0
 
 
 async def test_a_lost_server_leaves_the_watchdog_fed(rig, plant, manager):
