@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.waiting import until, until_told, wait_for
 
-START_S = 60.0
+START_S = 90.0
 END_S = 20.0
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Numerical libraries that take a core each would keep those beside them waiting."""
@@ -131,14 +131,14 @@ class PipedProcess(_Child):
     def text(self) -> str:
         return "".join(self.lines[-30:])
 
-    async def ready(self, condition: Callable[[], Any], what: str, seconds: float) -> None:
+    async def ready(self, condition: Callable[[], Any], what: str) -> None:
         """Wait until the condition holds, and fail at once where the process ends instead."""
 
         def up() -> Any:
             self.require_running()
             return condition()
 
-        await until_told(up, seconds, what)
+        await until_told(up, START_S, what)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it, stopped or not, and what reads it."""

@@ -11,7 +11,7 @@ import pytest
 
 
 async def until(
-    condition: Callable[[], Any], seconds: float = 10.0, what: str = "", *, every_s: float = 0.02
+    condition: Callable[[], Any], seconds: float = 15.0, what: str = "", *, every_s: float = 0.02
 ) -> Any:
     """Wait until a condition, a function or a coroutine function, holds; its last value."""
     try:

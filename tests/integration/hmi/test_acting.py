@@ -6,8 +6,8 @@ import ssl
 import pytest
 from asyncua import ua
 
-from tests.integration.controller.soft_plant.conftest import until
 from tests.integration.hmi.conftest import Hmi
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
