@@ -443,13 +443,15 @@ def test_what_watches_starts_with_the_shipped_files_and_takes_an_alert(place, tm
             pytest.skip(f"{program} is absent: apt-get install --no-install-recommends {program}")
     etc = place[0] / "etc/prometheus"
     ports = {"9090": str(free_port()), "9093": str(free_port())}
-    started = (
+    prometheus = (
         f"prometheus --config.file={etc}/prometheus.yml --storage.tsdb.path={tmp_path}/p"
-        f" --web.listen-address=127.0.0.1:{ports['9090']} --enable-feature=exemplar-storage",
-        f"prometheus-alertmanager --config.file={etc}/alertmanager.yml --storage.path={tmp_path}/a"
-        f" --cluster.listen-address= --web.listen-address=127.0.0.1:{ports['9093']}",
+        f" --web.listen-address=127.0.0.1:{ports['9090']} --enable-feature=exemplar-storage"
     )
-    both = [Lasting(text, tmp_path) for text in started]
+    alertmanager = (
+        f"prometheus-alertmanager --config.file={etc}/alertmanager.yml --storage.path={tmp_path}/a"
+        f" --cluster.listen-address= --web.listen-address=127.0.0.1:{ports['9093']}"
+    )
+    both = [Lasting(text, tmp_path) for text in (prometheus, alertmanager)]
     try:
         for port in ports.values():
             tries = "--retry 100 --retry-delay 1 --retry-all-errors"
