@@ -95,14 +95,10 @@ def commanded(watchers, day) -> list[float]:
     A scan is shorter than the time between two scrapes: that it was late or held for one is told
     by the counters alone.
     """
-    unbroken = " and on() ".join(
-        (
-            'min_over_time(trimtab_mode{plant_unit="R101",trimtab_mode="AUTO"}[2s]) == 1',
-            'sum(increase(trimtab_mode_transitions_total{plant_unit="R101"}[2s])) == 0',
-            'sum(increase(trimtab_correction_refused_total{plant_unit="R101"}[2s])) == 0',
-            'sum(increase(trimtab_scan_skipped_total{plant_unit="R101"}[2s])) == 0',
-        )
-    )
+    unbroken = 'min_over_time(trimtab_mode{plant_unit="R101",trimtab_mode="AUTO"}[2s]) == 1'
+    for counter in ("mode_transitions", "correction_refused", "scan_skipped"):
+        rise = f'sum(increase(trimtab_{counter}_total{{plant_unit="R101"}}[2s]))'
+        unbroken = f"{unbroken} and on() {rise} == 0"
     (mode,) = of_the_day(watchers, day, unbroken)
     found = [at for at, _value in mode["values"]]
     assert len(found) >= FEWEST
