@@ -55,6 +55,13 @@ def test_systemd_has_nothing_to_say_about_all_of_them_together(analyze: str, tmp
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_every_controller_has_a_password_a_key_and_certificates_of_its_own():
+    text = (FOLDER / "trimtab@.service").read_text()
+    paths = re.findall(r"(?m)^(?:LoadCredential=\w+:|Environment=\w+=)(/etc/\S+)", text)
+    assert len(paths) == 3
+    assert all(path.startswith("/etc/trimtab/%i") for path in paths)
+
+
 def test_systemd_has_nothing_to_say_about_the_unit(analyze: str, unit: Path):
     done = subprocess.run(
         [analyze, "verify", str(unit)], capture_output=True, text=True, check=False
