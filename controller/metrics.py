@@ -203,7 +203,10 @@ class Metrics:
             "action_corrected", "Move after the correction; NaN without advice.", ["tag"], tags
         )
         self.applied = self._gauge(
-            "action_applied", "Target the plant accepted last; NaN out of control.", ["tag"], tags
+            "action_applied",
+            "Target the plant accepted last; NaN out of control and where the MV does not follow.",
+            ["tag"],
+            tags,
         )
         self.action_limit = self._gauge(
             "action_limit",
@@ -216,7 +219,7 @@ class Metrics:
         )
         self.limit_hits = self._counter(
             "limit_hits_total",
-            "Moves that ended at a limit of their box.",
+            "Moves written that ended at a limit of their box.",
             ["tag", "limit"],
             [[*tag, limit] for tag in tags for limit in ("low", "high")],
         )
@@ -270,7 +273,8 @@ class Metrics:
         )
         self.margin = self._gauge(
             "constraint_margin_ratio",
-            "Distance to a limit as a share of the range; below 0 violated, NaN while unknown.",
+            "Distance to a limit as a share of the range, at the last look; below 0 violated, NaN "
+            "while unknown.",
             ["constraint"],
             names,
         )
@@ -355,7 +359,8 @@ class Metrics:
         tags = [[tag] for tag in labels.tags]
         self.tag_quality = self._gauge(
             "tag_quality",
-            "Quality of a tag: 2 good, 1 uncertain, 0 bad or missing; NaN before the first.",
+            "Quality of a tag, as judged at the last look and delivered since: 2 good, "
+            "1 uncertain, 0 bad or missing; NaN before the first.",
             ["tag"],
             tags,
         )
