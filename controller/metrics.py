@@ -39,8 +39,8 @@ POLICY_ANSWERS = ("move", "late", "failed")
 CERTIFICATE_ROLES = ("own", "server")
 """Whose certificate."""
 ALARM_PRIORITIES = ("low", "medium", "high")
-ALARM_STATES = ("unacknowledged", "acknowledged", "returned")
-"""Of the plant's alarms that are not normal, as ISA-18.2 has them."""
+ALARM_STATES = ("unacknowledged", "acknowledged", "returned", "shelved")
+"""Of the plant's alarms that are not normal, as ISA-18.2 has them; shelved: or suppressed."""
 
 DEADLINE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 1.25, 2.5, 5.0)
 """Bucket edges as shares of the deadline; 1.0 makes one edge the deadline itself."""
@@ -372,7 +372,8 @@ class Metrics:
         )
         self.alarms = self._gauge(
             "alarms_active",
-            "Alarms of the plant that are not normal; NaN where it tells of none.",
+            "Alarms of the plant that are not normal; NaN where it tells of none, and while their "
+            "number is not known.",
             ["priority", "state"],
             [[priority, state] for priority in ALARM_PRIORITIES for state in ALARM_STATES],
         )

@@ -303,7 +303,7 @@ def connection() -> list[Any]:
         ),
         trend(
             "Alarms of the plant",
-            "That are not normal; NaN where the plant tells of none.",
+            "That are not normal; NaN where the plant tells of none, and while it is not known.",
             (f"sum by (priority, state) (trimtab_alarms_active{HERE})", "{{priority}} {{state}}"),
         ),
         trend(
