@@ -286,8 +286,9 @@ class Metrics:
         )
         self.no_return = self._gauge(
             "time_to_no_return_seconds",
-            "Plant time for which the moves in force may be held until, by the model, a ceiling "
-            "can no longer be kept; +Inf beyond the horizon, NaN without advice or ceiling.",
+            "Plant time for which the moves in force may at most be held before, by the model, a "
+            "ceiling can no longer be kept by moves of the size allowed; 0 act at once, or too "
+            "late; +Inf beyond the horizon, NaN without advice or ceiling.",
         )
 
     def _model(self, labels: Labelling) -> None:
