@@ -71,6 +71,13 @@ class Watch:
                 self._fail(error)
             await asyncio.sleep(FAULT_PAUSE_S)
 
+    def begin(self) -> None:
+        """Show the unit for the first time; a fault is told as one, and does not end the others."""
+        try:
+            self.show()
+        except Exception as error:  # noqa: BLE001 - as in run
+            self._fail(error)
+
     async def _attempt(self) -> None:
         """Watch until something fails."""
         try:
@@ -194,7 +201,7 @@ class Station:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             for watch in self.watches.values():
-                watch.show()
+                watch.begin()
                 group.create_task(watch.run())
             group.create_task(self._tell())
 
@@ -208,7 +215,7 @@ class Station:
 
     def tell(self) -> None:
         """Publish what is told of all units together."""
-        units = [watch.summary for watch in self.watches.values()]
+        units = [watch.summary for watch in self.watches.values() if watch.summary]
         self.hub.publish("units", "units", units)
         self.hub.publish("alarms", "alarms", self.alarms())
 

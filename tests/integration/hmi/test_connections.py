@@ -10,11 +10,15 @@ import pytest_asyncio
 
 from controller.hmi import connections, context, gate
 from controller.hmi.context import Context, cookie_name
+from controller.hmi.crowd import Crowd
 from controller.hmi.hub import Hub
 from controller.hmi.logins import Logins
-from controller.hmi.server import Server, _config, _socket
-from controller.hmi.settings import HmiSettings, LoginSettings, UnitSettings, WebSettings
+from controller.hmi.listening import Server, connections_room, listen
+from controller.hmi.questions import Questions
+from controller.hmi.server import _config
+from controller.hmi.settings import HmiSettings, LoginSettings, UnitSettings
 from controller.hmi.watch import Station
+from controller.hmi.web_settings import WebSettings
 
 HEAD, CLOSE = "Host: 127.0.0.1\r\n", "Connection: close\r\n"
 
@@ -43,31 +47,51 @@ class Running:
         return len(self.server.server_state.connections)
 
 
-@pytest_asyncio.fixture
-async def running(monkeypatch):
-    monkeypatch.setattr(connections, "REQUEST_S", 0.3)
-    monkeypatch.setattr(connections, "UNREAD_S", 0.3)
-    monkeypatch.setattr(context, "BODY_S", 0.2)
-    hub = Hub(2)
-    web = WebSettings(port=0)
-    listening = _socket(web)
+@asynccontextmanager
+async def serving(web=None, room=None, viewers=2, **settings):
+    """A server on a free port.  room: for connections, in all and from one address."""
+    web = web or WebSettings(port=0)
+    whole = HmiSettings(
+        web=web, viewers=viewers, units=[UnitSettings(config="unused.toml")], **settings
+    )
+    hub = Hub(viewers, whole.viewers_per_address if web.tells_apart else None)
+    listening = listen(web, room or connections_room(whole))
     port = listening.getsockname()[1]
     made = Context(
-        settings=HmiSettings(web=web, units=[UnitSettings(config="unused.toml")]),
+        settings=whole,
         hub=hub,
         station=Station({}, hub),
         logins=Logins({}, LoginSettings()),
-        cookie=cookie_name(port, encrypted=False),
+        cookie=cookie_name(port, secure=web.secure_cookies),
         histories={},
+        journals=Questions(4, tells_apart=web.tells_apart),
+        plants=Questions(4, tells_apart=web.tells_apart),
     )
     server = Server(_config(made, web))
     task = asyncio.create_task(server.serve([listening]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
-    yield Running(hub, server, port)
-    hub.close()
-    server.should_exit = True
-    await task
+    try:
+        yield Running(hub, server, port)
+    finally:
+        hub.close()
+        server.should_exit = True
+        await task
+
+
+@pytest_asyncio.fixture
+async def running(monkeypatch):
+    monkeypatch.setattr(connections, "REQUEST_S", 0.3)
+    monkeypatch.setattr(connections, "UNREAD_S", 0.3)
+    monkeypatch.setattr(context, "BODY_S", 0.2)
+    async with serving() as made:
+        yield made
+
+
+async def watching(running: Running, viewers: int) -> None:
+    async with asyncio.timeout(5):
+        while running.hub.viewers < viewers:  # noqa: ASYNC110 - a hub has no event
+            await asyncio.sleep(0.01)
 
 
 async def ended(running: Running) -> None:
@@ -138,9 +162,7 @@ async def test_a_viewer_that_never_reads_is_let_go_and_others_are_not(running):
     ):
         for writer in (silent, reading):
             writer.write(f"GET /api/stream HTTP/1.1\r\n{HEAD}\r\n".encode())
-        async with asyncio.timeout(5):
-            while running.hub.viewers < 2:  # noqa: ASYNC110 - until both watch
-                await asyncio.sleep(0.01)
+        await watching(running, 2)
         silent.transport.pause_reading()
         got, number = 0, 0
         async with asyncio.timeout(20):
@@ -153,24 +175,26 @@ async def test_a_viewer_that_never_reads_is_let_go_and_others_are_not(running):
             assert connection.transport.get_write_buffer_size() < 3_000_000
 
 
-async def test_connections_are_limited(running, monkeypatch):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
-    monkeypatch.setattr(connections, "REQUEST_S", 30.0)
-    held = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
-    async with running.connection() as (reader, _):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-    for _, writer in held:
-        writer.close()
-    await ended(running)
-    answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
-    assert answer.startswith("HTTP/1.1 200")
+async def test_connections_are_limited():
+    async with serving(room=Crowd(3)) as running:
+        held = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
+        async with running.connection() as (reader, _):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        for _, writer in held:
+            writer.close()
+        await ended(running)
+        answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
+        assert answer.startswith("HTTP/1.1 200")
 
 
-async def test_requests_at_once_are_limited(running, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_REQUESTS", 0)
-    answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
-    assert answer.startswith("HTTP/1.1 503")
-    assert '{"error":' in answer
+async def test_requests_at_once_are_limited(monkeypatch):
+    monkeypatch.setattr(gate, "SPARE_REQUESTS", 0)
+    async with serving(viewers=1) as running, running.connection() as (_, viewer):
+        viewer.write(f"GET /api/stream HTTP/1.1\r\n{HEAD}\r\n".encode())
+        await watching(running, 1)
+        answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
+        assert answer.startswith("HTTP/1.1 503")
+        assert '{"error":' in answer
 
 
 async def test_a_fault_of_ours_is_no_secret_and_no_traceback(running, monkeypatch):
