@@ -65,9 +65,10 @@ async def test_connections_of_a_proxy_count_in_all_alone():
         running.connection(),
         running.connection(),
         running.connection(),
-        running.connection() as (reader, _),
     ):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        async with running.connection() as (reader, _):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert running.room.count == 3
 
 
 def test_addresses_count_where_they_tell_browsers_apart(tls):
