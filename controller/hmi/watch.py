@@ -64,11 +64,15 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled; a fault of this unit is shown as its own and ends no other."""
+        this = asyncio.current_task()
         while True:
             try:
-                await self._attempt()
+                await asyncio.create_task(self._attempt())
             except Exception as error:  # noqa: BLE001 - whatever one unit's words have caused
                 self._fail(error)
+            if this is not None and this.cancelling():
+                # A group of tasks that ends by a fault forgets that it was cancelled meanwhile.
+                raise asyncio.CancelledError
             await asyncio.sleep(FAULT_PAUSE_S)
 
     def begin(self) -> None:

@@ -80,6 +80,39 @@ async def test_a_unit_that_cannot_be_shown_at_first_ends_no_other(lonely, monkey
             await work
 
 
+async def test_an_end_in_the_midst_of_a_fault_is_an_end(lonely, monkeypatch):
+    """Else the HMI does not stop."""
+    hanging = asyncio.Event()
+
+    async def slow_to_end(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            hanging.set()
+            await asyncio.sleep(0.2)
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "FAULT_PAUSE_S", 0.0)
+    monkeypatch.setattr(PlantLine, "run", slow_to_end)
+    monkeypatch.setattr(module, "summary", broken)
+    station = Station({"bad": lonely("bad")}, Hub(1))
+    work = asyncio.create_task(station.run())
+    async with asyncio.timeout(10.0):
+        await hanging.wait()
+    work.cancel()
+    done, _ = await asyncio.wait([work], timeout=3.0)
+    try:
+        assert done
+    finally:
+        monkeypatch.undo()
+        while not work.done():  # a group that is ending cancels nothing again
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(1.0)
+
+
 def test_a_servers_words_are_printable_and_short():
     words = shown("\x1b[2J\udce4" + "x" * 10_000)
     assert words.startswith("\\x1b[2J\\udce4x")
