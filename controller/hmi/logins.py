@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from controller.hmi.fleet import Unit
     from controller.hmi.settings import LoginSettings
 
-MOST_LOGINS = 64
+MOST_LOGINS, MOST_OF_ONE = 64, 8
+"""Logins in all, and of one user: of one more, the one that was not used for longest ends."""
+
 AT_ONCE = 4
 """Sessions on plants that are opened at the same time."""
 
@@ -145,7 +147,15 @@ class Logins:
         )
         self._logins[login.cookie] = login
         self._log.info("login", user=user, address=address, permits=login.permits)
+        await self._make_room(login)
         return login
+
+    async def _make_room(self, login: Login) -> None:
+        """End what a user has too many of: one account must not take the room of all."""
+        same = [item for item in self._logins.values() if item.user == login.user]
+        others = sorted((item for item in same if item is not login), key=lambda item: item.used_s)
+        for item in others[: max(0, len(same) - MOST_OF_ONE)]:
+            await self.logout(item, "too many logins of this user")
 
     async def _open(
         self, units: Sequence[Unit], user: str, password: str
