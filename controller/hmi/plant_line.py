@@ -15,6 +15,7 @@ from asyncua import ua
 from controller.configuration.references import NodeIdRef
 from controller.hmi.alarm_events import FIELDS, take_event
 from controller.hmi.alarms import AlarmList
+from controller.hmi.placeless import placeless
 from controller.hmi.ranges import ranges
 from controller.logs import logger
 from controller.opcua.endpoint import FAULTS, hang_up
@@ -86,7 +87,7 @@ class PlantLine:
         while True:
             started = monotonic()
             reason = await self._session()
-            self._say(connected=False, problem=shown(reason))
+            self._say(connected=False, problem=shown(self._placeless(reason)), reason=shown(reason))
             pause = FIRST_PAUSE_S if monotonic() - started > LONGEST_PAUSE_S else 2.0 * pause
             pause = min(pause, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
@@ -196,13 +197,20 @@ class PlantLine:
             self._refresh |= take_event(self.alarms, event.EventFields)
         self._alarmed()
 
-    def _say(self, *, connected: bool, problem: str) -> None:
+    def _placeless(self, reason: str) -> str:
+        security = self._unit.security
+        return placeless(reason) if security is None else placeless(reason, security.trusted)
+
+    def _say(self, *, connected: bool, problem: str, reason: str = "") -> None:
+        """problem: for pages.  reason: for the log, where it says more."""
         if (connected, problem) == (self.connected, self.problem):
             return
         self.connected, self.problem, self.since_s = connected, problem, monotonic()
         if connected:
             self._log.info("plant_connected", url=self._unit.settings.server.url)
         else:
-            self._log.warning("plant_lost", url=self._unit.settings.server.url, reason=problem)
+            self._log.warning(
+                "plant_lost", url=self._unit.settings.server.url, reason=reason or problem
+            )
         self._changed()
         self._alarmed()

@@ -6,9 +6,11 @@ The functions read files and run in a thread.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import ConfigError
+from controller.hmi.placeless import placeless
 from controller.hmi.values import finite
 from controller.journal.reader import Reader
 
@@ -167,7 +169,7 @@ def _runs(reader: Reader, counted: dict[int, tuple[int, int]]) -> Iterator[dict[
             "auto_scans": _in_auto(reader, run, scans, counted),
             "reason": reason,
             "host": document["host"],
-            "bundle": document["bundle"],
+            "bundle": PurePath(document["bundle"]).name,  # the folder's place is the machine's
             "manifest_sha256": document["manifest_sha256"],
             "versions": document["versions"],
         }
@@ -192,6 +194,6 @@ def _event(event: Document) -> dict[str, Any]:
 
 
 def _told(path: Path, error: Exception) -> str:
-    if isinstance(error, ConfigError):
-        return f"the journal {path} cannot be read: {error.received}"
-    return f"the journal {path} cannot be read: {error}"
+    """What is wrong, without the path: everybody may read it."""
+    said = str(error.received) if isinstance(error, ConfigError) else str(error)
+    return f"the journal cannot be read: {placeless(said, path)}"

@@ -38,6 +38,18 @@ async def brief(plant, controller, tmp_path):
     await running.end()
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def others(plant, controller, tmp_path):
+    """An HMI of one plant twice, as if the second knew other users."""
+    running = Hmi(tmp_path, plant.password("observer"))
+    running.configure([("R101", "R101", controller.config), ("R103", EVIL, controller.config)])
+    with running.settings.open("a", encoding="utf-8") as file:
+        file.write('users = "theirs"\n')  # in the table of the last unit
+    await running.start()
+    yield running
+    await running.end()
+
+
 async def test_without_login_everything_is_shown_and_nothing_can_be_done(view):
     viewer = await view("/units/R101")
     await viewer.says("#controls-why", "Read-only: log in")
@@ -64,6 +76,21 @@ async def test_wrong_login_is_refused_and_the_right_one_leads_back(view, as_oper
     await viewer.page.get_by_role("button", name="Log out").click()
     await viewer.says("#session", "Log in")
     await viewer.says("#controls-why", "Read-only: log in")
+
+
+async def test_the_login_asks_which_plant_where_their_users_are_others(others, view, as_operator):
+    viewer = await view("/login?next=/units/R103", at=others)
+    page = viewer.page
+    assert await page.locator("#unit option").all_inner_texts() == ["R101", EVIL]
+    await page.fill("#user", as_operator[0])
+    await page.fill("#password", as_operator[1])
+    await page.get_by_label("Plant").select_option("R103")
+    await page.click("#login button")
+    await page.wait_for_url("**/units/R103")
+    await viewer.says("#session", "operator")
+    await viewer.shown(".modes button:enabled")
+    await viewer.go("/units/R101")
+    await viewer.says("#controls-why", "operator is not logged in on R101")
 
 
 @pytest.mark.parametrize("wanted", ["//example.org/", "/.//example.org/login"])

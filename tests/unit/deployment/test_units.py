@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from controller.cli import main as controller_app
+from controller.hmi.listening import SPARE
+from controller.hmi.logins import MOST_LOGINS
 from plant_sim.cli import main as plant_app
 
 FOLDER = Path(__file__).parents[3] / "systemd"
@@ -136,6 +138,12 @@ def test_the_screens_have_an_account_and_a_key_of_their_own():
     controllers = dict(item.split(":") for item in setting("trimtab@.service", "LoadCredential"))
     assert not set(credentials.values()) & set(controllers.values())
     assert set(credentials) == {"trimtab_hmi_password", "trimtab_key"}
+
+
+def test_the_screens_have_files_for_all_whom_they_let_in():
+    """As many viewers, and as many operators on as many plants, as the settings allow."""
+    most = SPARE + 1000 + MOST_LOGINS * 200
+    assert int(setting("trimtab-hmi.service", "LimitNOFILE")[0]) > most
 
 
 def test_the_screens_yield_to_a_scan():

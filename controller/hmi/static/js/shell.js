@@ -34,6 +34,7 @@ export function whyNot(name = null, action = null) {
   if (present.refused?.[name])
     return `Read-only: ${name} did not take the login of ${present.user}: ${present.refused[name]}`;
   const permits = present.units?.[name] ?? [];
+  if (!(name in (present.units ?? {}))) return `Read-only: ${present.user} is not logged in on ${name}.`;
   if (action === null || permits.includes(action)) return "";
   return `The plant does not permit ${present.user} to ${WORDS[action] ?? action}.`;
 }
