@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from controller.hmi.hub import Hub
     from controller.hmi.logins import Login, Logins
     from controller.hmi.settings import HmiSettings
+    from controller.hmi.tallies import Tallies
     from controller.hmi.watch import Station, Watch
 
 LONGEST_BODY = 16 * 1024
@@ -32,7 +33,7 @@ BODY_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One HMI.  cookie: the name of the cookie of its logins.  counted: runs counted by unit."""
+    """One HMI.  cookie: the name of the cookie of its logins.  counted: scans counted by unit."""
 
     settings: HmiSettings
     hub: Hub
@@ -40,7 +41,7 @@ class Context:
     logins: Logins
     cookie: str
     histories: dict[str, History]
-    counted: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    counted: dict[str, Tallies] = field(default_factory=dict)
 
     def watch(self, request: Request) -> Watch:
         """The unit that a path names.  Raises RefusedError."""
