@@ -3,7 +3,7 @@ import { confirmAction } from "./confirm.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { onSession, whyNot } from "./shell.js";
 import { panel } from "./tables.js";
-import { fixed, spaced } from "./words.js";
+import { fixed, short, spaced } from "./words.js";
 
 export class Controls {
   constructor(unit) {
@@ -106,7 +106,7 @@ class Setpoint {
     setAttribute(this.input, "min", low);
     setAttribute(this.input, "max", high);
     setAttribute(this.input, "placeholder", cv ? fixed(cv.sp, digits) : null);
-    setText(this.range, `${fixed(low, digits)} to ${fixed(high, digits)} ${unit}`);
+    setText(this.range, `${short(low)} to ${short(high)} ${unit}`);
   }
 
   async submit(event) {

@@ -3,7 +3,7 @@ import { post, session as askSession } from "./api.js";
 import { announce, byId, el, setAttribute, setText } from "./dom.js";
 import { startKeyboard } from "./keyboard.js";
 import { follow } from "./live.js";
-import { clock, serverNow } from "./words.js";
+import { clock, serverNow, zone } from "./words.js";
 
 const WARN_S = 60;
 const { page, unit = null } = document.body.dataset;
@@ -91,7 +91,7 @@ function sibling(name) {
 }
 
 function everySecond() {
-  setText(byId("clock"), clock(serverNow()));
+  setText(byId("clock"), `${clock(serverNow())} ${zone()}`);
   if (ends !== null) {
     const left = (ends - Date.now()) / 1000;
     if (left <= 0) sessionIsOver();
