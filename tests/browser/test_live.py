@@ -59,6 +59,20 @@ async def test_a_hidden_page_gives_its_connection_back(view):
     await viewer.says("#link", "^live$")
 
 
+async def test_a_page_that_was_hidden_for_long_is_old_until_it_hears_again(view):
+    viewer = await view("/")
+    await viewer.says("#link", "^live$")
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+      document.dispatchEvent(new Event("visibilitychange"));
+      return document.body.dataset.link;
+    }"""
+    assert await viewer.page.evaluate(hide, arg=True) == "live"
+    await asyncio.sleep(6.0)
+    assert await viewer.page.evaluate(hide, arg=False) == "lost"
+    await viewer.says("#link", "^live$")
+
+
 @pytest.mark.usefixtures("in_auto")
 async def test_the_page_survives_a_restart_of_the_hmi(view, hmi, picture):
     viewer = await view("/units/R101", forgiving=True)
