@@ -66,7 +66,7 @@ def details(unit: Unit, seen: Seen) -> dict[str, Any]:
         "journal_text": seen.tail.problem,
         "missing": list(seen.missing),
         "handshake": lamps(unit, seen),
-        "lease": lease(unit, seen),
+        "lease": lease(unit, seen, heard=controller(unit, seen)[0] == words.RUNNING),
         "moves": [_move(unit, place, seen) for place in range(len(unit.binding.mvs))],
         "certificate": _certificate(seen),
         "conditions": [] if scan is None else scan["conditions"],

@@ -111,7 +111,7 @@ async def test_unit_page_shows_moves_certificate_lamps_and_scan(view):
 async def test_limits_are_in_the_legend_the_table_and_what_is_read_out(view):
     viewer = await view("/units/R101")
     loop = "section[data-tag=Temperature]"
-    await viewer.says(f"{loop} .legend", "PVSPceiling of the controlleralarm limitrange")
+    await viewer.says(f"{loop} .legend", "PVSPceilingalarm limitrange")
     await viewer.page.locator(f"{loop} summary").click()
     await viewer.says(f"{loop} caption", "^Limits: ceiling 362 K, H 361 K, HH 365 K, ")
     label = await viewer.page.get_attribute(f"{loop} .chart", "aria-label")

@@ -16,7 +16,7 @@ export class Controls {
     this.node = panel("Controls", this.why, this.modes, this.setpoints, this.shedWords, this.shed);
     this.inputs = [];
     this.view = null;
-    onSession(() => this.enable());
+    this.end = onSession(() => this.enable());
   }
 
   update(view) {
@@ -28,7 +28,7 @@ export class Controls {
       setAttribute(
         button,
         "aria-pressed",
-        button.value === (view.selected ?? view.actions?.selected) ? "true" : "false",
+        view.connected && button.value === view.actions?.selected ? "true" : "false",
       );
     for (const one of this.inputs) one.update(view);
     const shed = view.handshake?.find((part) => part.name === "shed");

@@ -80,7 +80,7 @@ async function readVariables() {
         name,
         value,
         look: ceiling ? "ceiling" : "alarm",
-        label: ceiling ? "ceiling of the controller" : "alarm limit",
+        label: ceiling ? "ceiling" : "alarm limit",
         always: false,
       })),
     }),

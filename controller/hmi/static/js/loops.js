@@ -123,7 +123,7 @@ export class Controlled extends Loop {
         name,
         value,
         look: ceiling ? "ceiling" : "alarm",
-        kind: ceiling ? "ceiling of the controller" : "alarm limit",
+        kind: ceiling ? "ceiling" : "alarm limit",
         always: ceiling || near(value),
       })),
       ...ends.map(([value, name]) => ({ name, value, look: "end", kind: "range", always: false })),
@@ -156,6 +156,7 @@ export class Manipulated extends Loop {
     const list = Object.entries(this.figures).map(([name, figure]) =>
       el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))),
     );
+    this.told = list.slice(0, -1); // by the controller; the last is by the plant
     this.node = this.frame(
       el("p", { class: "figures" }, this.mode, this.note),
       el("dl", { class: "steps" }, ...list),
@@ -164,7 +165,8 @@ export class Manipulated extends Loop {
     );
   }
 
-  update({ mvs, moves = [] }) {
+  update({ mvs, moves = [], mode_stale: silent }) {
+    for (const figure of this.told) setAttribute(figure, "data-stale", silent ? "yes" : null);
     const now = mvs.find((mv) => mv.tag === this.tag);
     const move = moves.find((one) => one.tag === this.tag) ?? {};
     this.now = { ...now, ...move };

@@ -26,6 +26,12 @@ export function alarmMark(priority, state) {
   );
 }
 
+/** The symbol of all alarms of a unit together; one that has returned unseen is an outline, as in the list. */
+export function alarmsMark({ active, unacknowledged, highest }) {
+  const state = unacknowledged ? (active ? "unacknowledged" : "returned") : "acknowledged";
+  return alarmMark(highest ?? "low", state);
+}
+
 /** One lamp: {node, update(on, text)}; shape and word beside the shade. */
 export function lamp(label) {
   const light = svg("circle", { cx: 7, cy: 7, r: 5 });
@@ -83,7 +89,8 @@ export function bar() {
       const left = 100 * share(low ?? from);
       setAttribute(allowed, "x", `${left}%`);
       setAttribute(allowed, "width", `${Math.max(100 * share(high ?? to) - left, 0)}%`);
-      marks.replaceChildren(...limits.map((limit) => limitMark(limit, share)));
+      const shapes = limits.map((limit) => limitMark(limit, share));
+      marks.replaceChildren(...shapes.map(({ beyond }) => beyond), ...shapes.map(({ edge }) => edge));
     }
     place(target, wanted, share);
     place(pointer, value, share);
@@ -94,12 +101,10 @@ export function bar() {
 function limitMark(limit, share) {
   const x = 100 * share(limit.value);
   const shaded = limit.kind === "high" ? { x: `${x}%`, width: `${100 - x}%` } : { x: "0%", width: `${x}%` };
-  return svg(
-    "g",
-    { class: "limit" },
-    svg("rect", { ...shaded, y: 11, height: 7 }),
-    svg("line", { x1: `${x}%`, x2: `${x}%`, y1: 8, y2: 21 }),
-  );
+  return {
+    beyond: svg("rect", { class: "limit", ...shaded, y: 11, height: 7 }),
+    edge: svg("line", { class: "limit", x1: `${x}%`, x2: `${x}%`, y1: 8, y2: 21 }),
+  };
 }
 
 function place(marker, value, share) {

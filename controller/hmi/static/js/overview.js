@@ -1,6 +1,6 @@
 // The overview: one card a unit, always in the same place.
 import { el, byId, setAttribute, setText } from "./dom.js";
-import { alarmBeside, alarmMark, bar, barOf, modeBox, rangeWords, trouble } from "./marks.js";
+import { alarmBeside, alarmsMark, bar, barOf, modeBox, rangeWords, trouble } from "./marks.js";
 import { announceMode, start } from "./shell.js";
 import { fixed, milliseconds, span, spaced } from "./words.js";
 
@@ -38,6 +38,7 @@ class Card {
     summary.cvs.forEach((cv, index) => this.cvs[index].update(cv));
     summary.mvs.forEach((mv, index) => this.mvs[index].update(mv));
     this.showAlarms(summary.alarms);
+    setAttribute(this.alarms, "data-stale", summary.connected ? null : "yes");
     setText(this.foot, footer(summary));
   }
 
@@ -45,8 +46,7 @@ class Card {
     const text = alarmWords({ active, unacknowledged });
     if (this.alarms.dataset.text === `${text} ${highest}`) return;
     this.alarms.dataset.text = `${text} ${highest}`;
-    const state = unacknowledged ? "unacknowledged" : "acknowledged";
-    this.alarms.replaceChildren(...(text ? [alarmMark(highest ?? "low", state), text] : []));
+    this.alarms.replaceChildren(...(text ? [alarmsMark({ active, unacknowledged, highest }), text] : []));
   }
 }
 

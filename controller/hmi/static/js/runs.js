@@ -31,7 +31,7 @@ async function load() {
     const rows = runs.map((run) => [
       el("a", { href: `${path("units", unitName, "runs", run.id)}` }, String(run.id)),
       stamp(run.started),
-      run.ended ? stamp(run.ended) : "runs, or no end recorded",
+      run.ended ? stamp(run.ended) : "no end recorded",
       String(run.scans ?? "-"),
       String(run.auto_scans ?? "counting"),
       String(run.overruns ?? "counting"),

@@ -17,7 +17,7 @@ let ends = null; // Date.now() at which the session ends
 let over = false;
 let wasLost = false;
 let back = () => {};
-const listeners = [];
+const listeners = new Set();
 
 const WORDS = {
   mode: "select the mode",
@@ -38,10 +38,11 @@ export function whyNot(name = null, action = null) {
   return `The plant does not permit ${present.user} to ${WORDS[action] ?? action}.`;
 }
 
-/** Call `listener` now and whenever the session changes. */
+/** Call `listener` now and whenever the session changes, until what is returned is called. */
 export function onSession(listener) {
-  listeners.push(listener);
+  listeners.add(listener);
   listener();
+  return () => listeners.delete(listener);
 }
 
 /** Ask again who is logged in; also after an action, which prolongs the session. */

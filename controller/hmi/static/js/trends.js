@@ -131,7 +131,7 @@ export class Trend {
     let [bottom, top] = [Math.min(...seen), Math.max(...seen)];
     const wanted = ranged ? (most - least) / 20 : Math.max(Math.abs(top), 1e-9) / 100;
     const lack = Math.max(wanted - (top - bottom), 0) / 2;
-    const margin = 0.06 * Math.max(top - bottom, wanted) + lack;
+    const margin = 0.09 * Math.max(top - bottom, wanted) + lack;
     return [bottom - margin, top + margin];
   }
 
@@ -143,6 +143,7 @@ export class Trend {
     pen.textBaseline = "alphabetic";
     pen.font = `${11 * dot}px system-ui, sans-serif`;
     pen.fillStyle = colour("ink-soft");
+    pen.textAlign = "left";
     pen.fillText(this.unit, 2 * dot, top - 6 * dot);
     pen.beginPath();
     pen.rect(left, top, width, height);
