@@ -117,7 +117,7 @@ export class Controlled extends Loop {
       [highest, "highest SP"],
       [low, "range low"],
       [high, "range high"],
-    ].filter(([value]) => Number.isFinite(value));
+    ].filter(([value], at, all) => Number.isFinite(value) && all.findIndex(([other]) => other === value) === at);
     return [
       ...limitsOf(this.now).map(({ name, value, ceiling = false }) => ({
         name,

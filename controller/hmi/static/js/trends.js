@@ -79,7 +79,7 @@ export class Trend {
     const sizes = { width: this.box.clientWidth, height: this.box.clientHeight };
     return {
       ...sizes,
-      padding: [this.unit ? 18 : 8, 24, 0, 0],
+      padding: [20, 24, 0, 0], // above: the unit, and the name of a limit at the very top
       legend: { show: false },
       cursor: { drag: { x: this.onRange !== null, y: false }, points: { size: 6 } },
       select: { show: this.onRange !== null },
@@ -146,13 +146,13 @@ export class Trend {
     pen.textAlign = "left";
     pen.fillText(this.unit, 2 * dot, top - 6 * dot);
     pen.beginPath();
-    pen.rect(left, top, width, height);
+    pen.rect(left, 0, width, top + height);
     pen.clip();
-    const named = []; // where the names so far stand: {right, y, end}
-    for (const limit of this.limits()) {
-      const y = plot.valToPos(limit.value, "y", true);
-      if (!Number.isFinite(y) || y < top - 1 || y > top + height + 1) continue;
-      const { dash = [], width: thick, colour: shade } = LOOKS[limit.look];
+    const shown = this.limits()
+      .map((limit) => ({ ...limit, y: plot.valToPos(limit.value, "y", true) }))
+      .filter(({ y }) => y >= top - 1 && y <= top + height + 1);
+    for (const { look, y } of shown) {
+      const { dash = [], width: thick, colour: shade } = LOOKS[look];
       pen.strokeStyle = colour(shade);
       pen.lineWidth = thick * dot;
       pen.setLineDash(dash.map((length) => length * dot));
@@ -160,24 +160,28 @@ export class Trend {
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
-      this.label(pen, limit, y, named, { left, top, right: left + width });
     }
+    const named = []; // where the names so far stand: {right, y, end}
+    for (const limit of shown) this.label(pen, limit, named, left, left + width);
     pen.restore();
   }
 
   /** The name of a limit: an end of a range on the right, any other on the left, beside its neighbours. */
-  label(pen, { name, value, look }, y, named, { left, top, right: edge }) {
+  label(pen, { name, value, look, y }, named, left, edge) {
     const dot = devicePixelRatio;
     const right = look === "end";
     const text = `${name} ${short(value)}`;
     const beside = named.filter((other) => other.right === right && Math.abs(other.y - y) < 13 * dot);
     const start = Math.max(4 * dot, ...beside.map(({ end }) => end));
-    const end = start + pen.measureText(text).width + 8 * dot;
+    const length = pen.measureText(text).width;
+    const end = start + length + 8 * dot;
     if (end > edge - left) return;
     named.push({ right, y, end });
-    pen.textAlign = right ? "right" : "left";
-    const below = y - 14 * dot < top;
-    pen.fillText(text, right ? edge - start : left + start, below ? y + 12 * dot : y - 3 * dot);
+    const x = right ? edge - start - length : left + start;
+    pen.fillStyle = colour("panel"); // no line runs through a name
+    pen.fillRect(x - 2 * dot, y - 12 * dot, length + 4 * dot, 11 * dot);
+    pen.fillStyle = colour("ink-soft");
+    pen.fillText(text, x, y - 3 * dot);
   }
 
   point(index) {
