@@ -156,8 +156,12 @@ export function alarmBeside() {
     const key = alarm ? `${alarm.name} ${alarm.priority} ${alarm.state}` : "";
     if (node.dataset.alarm === key) return;
     node.dataset.alarm = key;
-    const words = alarm ? [alarmMark(alarm.priority, alarm.state), `${alarm.name} ${alarm.state}`] : [];
-    node.replaceChildren(...words);
+    const words = () => [
+      alarmMark(alarm.priority, alarm.state),
+      alarm.name,
+      el("span", { class: "unseen" }, `, ${alarm.priority}, ${alarm.state}`),
+    ];
+    node.replaceChildren(...(alarm ? words() : []));
   };
   return { node, update };
 }
