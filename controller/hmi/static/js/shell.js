@@ -3,7 +3,7 @@ import { post, session as askSession } from "./api.js";
 import { announce, byId, el, setAttribute, setText } from "./dom.js";
 import { startKeyboard } from "./keyboard.js";
 import { follow } from "./live.js";
-import { clock, serverNow, zone } from "./words.js";
+import { clock, serverNow, serverTime, zone } from "./words.js";
 
 const WARN_S = 60;
 const { page, unit = null } = document.body.dataset;
@@ -134,7 +134,7 @@ function showNotice(text) {
 
 function showLink(lostSince) {
   const banner = byId("banner");
-  const text = lostSince === null ? "" : `Link lost since ${clock(lostSince)}: what is shown is old.`;
+  const text = lostSince === null ? "" : `Link lost since ${clock(serverTime(lostSince))}: what is shown is old.`;
   setText(banner, text);
   setAttribute(banner, "hidden", !text);
   setAttribute(document.body, "data-link", lostSince === null ? "live" : "lost");

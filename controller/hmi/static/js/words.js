@@ -82,7 +82,8 @@ export function seconds(when) {
 
 /** Seconds since 1970 of the server, as far as its last message tells. */
 const offset = { seconds: 0 };
-export const serverNow = () => Date.now() / 1000 + offset.seconds;
+export const serverTime = (date) => date / 1000 + offset.seconds;
+export const serverNow = () => serverTime(Date.now());
 export function learnTime(when) {
   const told = seconds(when);
   if (told !== null) offset.seconds = told - Date.now() / 1000;
