@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controller.hmi.logins import Login, Logins
     from controller.hmi.questions import Questions
     from controller.hmi.settings import HmiSettings
+    from controller.hmi.tallies import Tallies
     from controller.hmi.watch import Station, Watch
 
 LONGEST_BODY = 16 * 1024
@@ -37,7 +38,7 @@ class Context:
     """One HMI.
 
     cookie: the name of the cookie of its logins.  journals: questions to journals and memory,
-    plants: to plants.  counted: runs counted by unit.
+    plants: to plants.  counted: scans counted by unit.
     """
 
     settings: HmiSettings
@@ -48,7 +49,7 @@ class Context:
     histories: dict[str, History]
     journals: Questions
     plants: Questions
-    counted: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    counted: dict[str, Tallies] = field(default_factory=dict)
 
     def watch(self, request: Request) -> Watch:
         """The unit that a path names.  Raises RefusedError."""

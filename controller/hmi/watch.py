@@ -114,6 +114,8 @@ class Watch:
             monotonic_s=now,
             tail=self.tail.tail,
             ranges=line.ranges,
+            limits=line.limits,
+            standing={alarm.key: alarm for alarm in line.alarms.all()},
             alarms={**counted(line.alarms.all()), "told": line.has_alarms},
             missing=line.missing,
             beat_s=None if self._beat_s is None else now - self._beat_s,

@@ -16,14 +16,14 @@ async def confirm(viewer, question: str) -> None:
     await viewer.gone("dialog")
 
 
-async def inject(plant, kind: str) -> None:
+async def inject(plant, kind: str, magnitude: float = 0.0) -> None:
     """Give the thermometer a fault for a day of plant time, or take it away."""
     async with plant.login("engineer") as engineer:
         await engineer.call(
             "Sim/InjectFault",
             ua.Variant("R101/PV/Temperature", ua.VariantType.String),
             ua.Variant(kind, ua.VariantType.String),
-            ua.Variant(0.0, ua.VariantType.Double),
+            ua.Variant(magnitude, ua.VariantType.Double),
             ua.Variant(86400.0, ua.VariantType.Double),
         )
 
@@ -217,6 +217,18 @@ async def test_alarms_are_sorted_filtered_and_a_comment_of_markup_is_text(
     await viewer.says("section[data-tag=Temperature] .stale-note", "bad|stale")
     await inject(plant, "clear")
     await viewer.says("section[data-tag=Temperature] .stale-note", "^$")
+
+
+@pytest.mark.usefixtures("in_auto")
+async def test_an_alarm_of_a_limit_stands_beside_its_value(view, operator, plant):
+    viewer = await view("/units/R101")
+    beside = "section[data-tag=Temperature] .value-alarm"
+    await inject(plant, "spike", 361.8 - await operator.get("Sim/Truth/Temperature"))
+    await viewer.says(beside, "T_H, medium, (unacknowledged|returned)$")
+    await viewer.shown(f"{beside} .mark.medium")
+    await inject(plant, "clear")
+    await operator.wait("R101/Alarms/T_H/Active", value=False, seconds=30.0)
+    await viewer.says(beside, "T_H, medium, returned$")
 
 
 async def test_a_session_that_ended_is_told_and_controls_go_off(view, brief, as_operator):

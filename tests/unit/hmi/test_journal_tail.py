@@ -96,7 +96,11 @@ def test_runs_and_scans(path):
     assert (first["id"], first["scans"], first["auto_scans"]) == (1, 3, 3)
     assert first["reason"] == "done"
     assert (second["id"], second["ended"]) == (2, None)
-    assert counted == {1: (3, 3), 2: (1, 1)}
+    assert first["overruns"] == 0
+    assert {run: (tally.last, tally.auto) for (run, _), tally in counted.items()} == {
+        1: (2, 3),
+        2: (0, 1),
+    }
     found = page(path, 1, before=None, limit=2)
     assert [row["scan"] for row in found["scans"]] == [2, 1]
     assert found["next"] == 1

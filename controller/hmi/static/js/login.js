@@ -35,4 +35,5 @@ byId("login").addEventListener("submit", async (event) => {
   }
 });
 
-byId("user").focus();
+// Not where somebody types already: what they type would go into the other field.
+if (document.activeElement === document.body) byId("user").focus();
