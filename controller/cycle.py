@@ -10,7 +10,7 @@ same pure functions of `controller.core`; what is here is their order, the clock
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +28,7 @@ from controller.core.guard import guard, release
 from controller.core.modes import next_mode, supervise
 from controller.core.observe import advice_request, observe
 from controller.core.policy import PolicyFailed, judged, move_of
-from controller.core.report import CycleReport
+from controller.core.report import CycleReport, Supervision
 from controller.core.state import Mode, ModeState
 from controller.core.types import (
     NOTHING_WRITTEN,
@@ -43,7 +43,6 @@ from controller.core.validate import ValidationMemory, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from controller.configuration.binding import Binding
     from controller.core.conditions import Effects
@@ -145,16 +144,6 @@ class Stopwatch:
     def elapsed_s(self) -> float:
         """Seconds from the start to the end of the last stage."""
         return self._last - self.started_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supervision:
-    """What one supervision tick found and did."""
-
-    utc: datetime
-    before: ModeState
-    after: ModeState
-    conditions: tuple[Condition, ...]
 
 
 class Cycle:
@@ -365,6 +354,7 @@ class Cycle:
                 self._last = no_targets(len(self._binding.mvs))
             return Supervision(
                 utc=snapshot.utc,
+                readings=readings,
                 before=before,
                 after=self.state,
                 conditions=tuple(finding.condition for finding in found.findings),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 EXIT_CONFIGURATION = 2
 EXIT_PLANT = 4
+IN_URL = "user_in_url"
+"""Type of the fault of an address with a password in it, which no message repeats."""
+
 _LONGEST_VALUE = 80
 _LONGEST_REFUSAL = 20_000
 
@@ -130,6 +133,8 @@ def _advice(detail: ErrorDetails, fields: Mapping[str, type[BaseModel]]) -> tupl
 
 
 def _received(detail: ErrorDetails) -> object:
+    if detail["type"] == IN_URL:
+        return "an address with a user or a password in it"
     absent = detail["type"] == "missing" or detail["input"] is None
     return "nothing" if absent else detail["input"]
 

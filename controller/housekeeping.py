@@ -50,12 +50,11 @@ class Housekeeping:
         await self._alarms()
 
     def _tags(self) -> None:
-        """Judged quality where the last scan judged the tag, the server's word elsewhere."""
-        report = self._reporter.last
-        judged = report.readings.quality if report is not None else {}
+        """The worse of what the last scan or look judged and what was delivered since."""
+        judged = self._reporter.quality
         connected = self._link.connected
         for tag, held in self._link.image().items():
-            quality = judged.get(tag, held.quality) if connected else Quality.BAD
+            quality = _worse(judged.get(tag), held.quality) if connected else Quality.BAD
             now = quality, held.source_time
             if self._shown.get(tag) == now:  # most tags rest, and a label costs more than a look
                 continue
@@ -84,3 +83,7 @@ class Housekeeping:
         if self._failing and not health.failing:
             self._log.info("journal_writes_again", lost=health.lost)
         self._failing = health.failing
+
+
+def _worse(judged: Quality | None, delivered: Quality) -> Quality:
+    return delivered if judged is None else min(judged, delivered, key=_LEVELS.__getitem__)

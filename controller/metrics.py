@@ -39,8 +39,8 @@ POLICY_ANSWERS = ("move", "late", "failed")
 CERTIFICATE_ROLES = ("own", "server")
 """Whose certificate."""
 ALARM_PRIORITIES = ("low", "medium", "high")
-ALARM_STATES = ("unacknowledged", "acknowledged", "returned")
-"""Of the plant's alarms that are not normal, as ISA-18.2 has them."""
+ALARM_STATES = ("unacknowledged", "acknowledged", "returned", "shelved")
+"""Of the plant's alarms that are not normal, as ISA-18.2 has them; shelved: or suppressed."""
 
 DEADLINE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 1.25, 2.5, 5.0)
 """Bucket edges as shares of the deadline; 1.0 makes one edge the deadline itself."""
@@ -203,7 +203,10 @@ class Metrics:
             "action_corrected", "Move after the correction; NaN without advice.", ["tag"], tags
         )
         self.applied = self._gauge(
-            "action_applied", "Target the plant accepted last; NaN out of control.", ["tag"], tags
+            "action_applied",
+            "Target the plant accepted last; NaN out of control and where the MV does not follow.",
+            ["tag"],
+            tags,
         )
         self.action_limit = self._gauge(
             "action_limit",
@@ -216,7 +219,7 @@ class Metrics:
         )
         self.limit_hits = self._counter(
             "limit_hits_total",
-            "Moves that ended at a limit of their box.",
+            "Moves written that ended at a limit of their box.",
             ["tag", "limit"],
             [[*tag, limit] for tag in tags for limit in ("low", "high")],
         )
@@ -270,7 +273,8 @@ class Metrics:
         )
         self.margin = self._gauge(
             "constraint_margin_ratio",
-            "Distance to a limit as a share of the range; below 0 violated, NaN while unknown.",
+            "Distance to a limit as a share of the range, at the last look; below 0 violated, NaN "
+            "while unknown.",
             ["constraint"],
             names,
         )
@@ -282,8 +286,9 @@ class Metrics:
         )
         self.no_return = self._gauge(
             "time_to_no_return_seconds",
-            "Plant time for which the moves in force may be held until, by the model, a ceiling "
-            "can no longer be kept; +Inf beyond the horizon, NaN without advice or ceiling.",
+            "Plant time for which the moves in force may at most be held before, by the model, a "
+            "ceiling can no longer be kept by moves of the size allowed; 0 act at once, or too "
+            "late; +Inf beyond the horizon, NaN without advice or ceiling.",
         )
 
     def _model(self, labels: Labelling) -> None:
@@ -359,7 +364,8 @@ class Metrics:
         tags = [[tag] for tag in labels.tags]
         self.tag_quality = self._gauge(
             "tag_quality",
-            "Quality of a tag: 2 good, 1 uncertain, 0 bad or missing; NaN before the first.",
+            "Quality of a tag, as judged at the last look and delivered since: 2 good, "
+            "1 uncertain, 0 bad or missing; NaN before the first.",
             ["tag"],
             tags,
         )
@@ -371,7 +377,8 @@ class Metrics:
         )
         self.alarms = self._gauge(
             "alarms_active",
-            "Alarms of the plant that are not normal; NaN where it tells of none.",
+            "Alarms of the plant that are not normal; NaN where it tells of none, and while their "
+            "number is not known.",
             ["priority", "state"],
             [[priority, state] for priority in ALARM_PRIORITIES for state in ALARM_STATES],
         )

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.configuration.binding import Binding
-    from controller.core.report import CycleReport
+    from controller.core.report import CycleReport, Supervision
     from controller.core.state import ModeState
-    from controller.core.types import Readings
+    from controller.core.types import Quality, Readings
     from controller.journal.writer import Item
     from controller.metrics import Metrics
     from controller.scan_meter import Yardsticks
@@ -82,6 +82,8 @@ class Reporter:
         self._before: Readings | None = None
         self._conditions: tuple[Condition, ...] = ()
         self.last: CycleReport | None = None
+        self.quality: Mapping[str, Quality] = {}
+        """As the last scan, or a look since, judged each tag; by logical tag key."""
 
     def scan(self, report: CycleReport) -> None:
         """Take in one complete scan."""
@@ -93,6 +95,13 @@ class Reporter:
             self._conditions = report.conditions
             self._log.debug("conditions", now=[str(item) for item in report.conditions])
         self.last = report
+        self.quality = report.readings.quality
+
+    def look(self, seen: Supervision) -> None:
+        """Take in a supervision tick."""
+        self._meter.look(seen.readings, in_control=seen.after.in_control)
+        self.transition(seen.before, seen.after, seen.conditions, seen.utc)
+        self.quality = seen.readings.quality
 
     def transition(
         self,
@@ -101,7 +110,7 @@ class Reporter:
         conditions: Sequence[Condition],
         utc: datetime,
     ) -> None:
-        """Take in the mode after a scan or a tick."""
+        """Take in the mode after a scan or a look."""
         self._metrics.mode.state(after.mode.value)
         if before.mode is after.mode:
             return

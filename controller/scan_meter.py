@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
+from controller.core.box import accepted_targets, no_targets, targets_in_force
 from controller.core.types import (
     Advised,
     Faulted,
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
     from controller.configuration.binding import Binding
     from controller.core.report import CycleReport
-    from controller.core.types import F64, Proposal
+    from controller.core.types import F64, Proposal, Readings
     from controller.metrics import Metrics
     from models.bundle import Manifest
-    from models.runtime import Advice, AdviceRequest
+    from models.runtime import AdviceRequest
 
 IN_SPEC_SHARE = 0.005
 """Half width of the band that counts as in spec, as a share of the CV's range in the manifest."""
@@ -95,7 +96,10 @@ class Yardsticks:
 
 
 class ScanMeter:
-    """Feeds the metrics; remembers the targets in force and the last prediction."""
+    """Feeds the metrics; remembers the targets in force and the last prediction.
+
+    The targets are followed by the functions by which the cycle follows them.
+    """
 
     def __init__(self, metrics: Metrics, binding: Binding, yardsticks: Yardsticks) -> None:
         self._metrics = metrics
@@ -103,8 +107,8 @@ class ScanMeter:
         self._cv_spans = yardsticks.spans
         self._bands = yardsticks.spans * IN_SPEC_SHARE
         self._spans = np.array([mv.span for mv in binding.mvs])
-        self._none = np.full(len(binding.mvs), np.nan)
-        self._targets = self._none
+        self._target_keys = [mv.target_key for mv in binding.mvs]
+        self._targets = no_targets(len(binding.mvs))
         self._expected: tuple[float, F64] | None = None
         self._misses = 0
         names, cvs = [mv.name for mv in binding.mvs], binding.cvs
@@ -153,6 +157,16 @@ class ScanMeter:
         self._ceilings(report)
         self._prediction(report)
 
+    def look(self, readings: Readings, *, in_control: bool) -> None:
+        """Take in a look between scans: what must not stand until the next one."""
+        self._margins(readings)
+        self._targets = (
+            targets_in_force(self._targets, readings)
+            if in_control
+            else no_targets(self._targets.size)
+        )
+        _show(self._applied, self._targets)
+
     def _timing(self, report: CycleReport, exemplar: dict[str, str]) -> None:
         metrics = self._metrics
         metrics.scan_duration.observe(report.duration_s, exemplar)
@@ -185,26 +199,31 @@ class ScanMeter:
         metrics.no_return.set(advice.time_to_no_return_s)
         _show(self._proposed, advice.policy_move)
         _show(self._corrected, advice.move)
-        if report.written:
-            self._count_hits(advice, proposal.request)
+        if report.written and isinstance(report.move, Move):
+            self._count_hits(report.move, proposal.request)
 
-    def _count_hits(self, advice: Advice, request: AdviceRequest) -> None:
+    def _count_hits(self, move: Move, request: AdviceRequest) -> None:
+        """An MV that was not written has a box of no width, and is at both ends of it."""
         bounds = (request.low, request.high)
-        for place, move in enumerate(advice.move.tolist()):
+        for place in np.flatnonzero(move.write):
             for counter, bound in zip(self._hits[place], bounds, strict=True):
-                if move == bound[place]:
+                if move.targets[place] == bound[place]:
                     counter.inc()
 
     def _moves(self, report: CycleReport) -> None:
-        if not report.after.in_control:
-            self._targets = self._none
-        move = report.move
-        if report.written and isinstance(move, Move):
-            start = np.where(np.isnan(self._targets), report.readings.track, self._targets)
-            travel = np.abs(move.targets - start) / self._spans
-            for place in np.flatnonzero(move.write & np.isfinite(travel)):
-                self._travel[place].inc(float(travel[place]))
-            self._targets = np.where(move.write, move.targets, self._targets)
+        before, readings = self._targets, report.readings
+        self._targets = accepted_targets(
+            before,
+            report.move if isinstance(report.move, Move) else None,
+            report.outcome,
+            state=report.after,
+            readings=readings,
+            target_keys=self._target_keys,
+        )
+        start = np.where(np.isnan(before), readings.track, before)
+        travel = np.abs(self._targets - start) / self._spans
+        for place in np.flatnonzero(np.isfinite(travel)):
+            self._travel[place].inc(float(travel[place]))
         _show(self._applied, self._targets)
         _show(self._bounds["low"], report.readings.limits.low)
         _show(self._bounds["high"], report.readings.limits.high)
@@ -226,11 +245,15 @@ class ScanMeter:
     def _ceilings(self, report: CycleReport) -> None:
         """Distance of each CV to its ceiling; the plant time since the last scan, if beyond it."""
         readings = report.readings
-        for ceiling, margin, violation in self._limits:
-            room = ceiling.value - float(readings.cv[ceiling.cv])
-            margin.set(room / ceiling.span)
-            if room < 0.0 and math.isfinite(readings.elapsed_s):
+        self._margins(readings)
+        for ceiling, _, violation in self._limits:
+            beyond = float(readings.cv[ceiling.cv]) > ceiling.value
+            if beyond and math.isfinite(readings.elapsed_s):
                 violation.inc(readings.elapsed_s)
+
+    def _margins(self, readings: Readings) -> None:
+        for ceiling, margin, _ in self._limits:
+            margin.set((ceiling.value - float(readings.cv[ceiling.cv])) / ceiling.span)
 
     def _prediction(self, report: CycleReport) -> None:
         """Compare what the last scan predicted of this one, had its plan's first move been made.

@@ -227,7 +227,7 @@ class Service:
         )
         stale = self._link.poll_age_s > POLL_SHARE * scan.supervision_s
         seen = await cycle.supervise(tick, poll=stale)
-        reporter.transition(seen.before, seen.after, seen.conditions, seen.utc)
+        reporter.look(seen)
         age = asyncio.get_running_loop().time() - self._completed_s
         fresh = age < FRESH_PERIODS * scan.period_s and not self._stop.is_set()
         if fresh:

@@ -27,7 +27,8 @@ Events on R101 and on the Server object. `i=` is the ConditionId: operator and e
 Acknowledge and AddComment of the standard on it, with the EventId of an event since it was last
 raised. ConditionRefresh and ConditionRefresh2 tell a subscriber what stands. Severity 667 and more
 is priority high, 334 and more medium. Delays are plant time, those of WatchdogTimeout and
-DeadlineMiss wall time.
+DeadlineMiss wall time. HasCondition leads from what an alarm watches to its ConditionId, which has
+the properties InputNode, HighLimit or HighHighLimit and the deadband where the alarm has them.
 
 | ConditionName | i= | type | severity | high limit | over below | on, off delay [s] | raised |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""

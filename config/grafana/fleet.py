@@ -146,8 +146,11 @@ def machine() -> list[Any]:
         ),
         trend(
             "Alarms of the plants",
-            "That are not normal.",
-            (f"sum by (plant_unit) (trimtab_alarms_active{HERE})", "{{plant_unit}}"),
+            "That are not normal, nor shelved or suppressed.",
+            (
+                f'sum by (plant_unit) (trimtab_alarms_active{{{CHOSEN},state!="shelved"}})',
+                "{{plant_unit}}",
+            ),
         ),
     ]  # fmt: skip
 

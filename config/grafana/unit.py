@@ -101,8 +101,8 @@ def overview() -> list[Any]:
         .thresholds(steps((None, GREY), (1.0, AMBER))),
         number(
             "Time to no return",
-            "Plant time for which the moves in force may be held until, by the model, a ceiling "
-            "can no longer be kept. +Inf: beyond the horizon.",
+            "Plant time for which the moves in force may at most be held before, by the model, a "
+            "ceiling can no longer be kept. 0: act at once, or too late. +Inf: beyond the horizon.",
             f"trimtab_time_to_no_return_seconds{HERE}",
         )
         .unit("s")
@@ -303,7 +303,7 @@ def connection() -> list[Any]:
         ),
         trend(
             "Alarms of the plant",
-            "That are not normal; NaN where the plant tells of none.",
+            "That are not normal; NaN where the plant tells of none, and while it is not known.",
             (f"sum by (priority, state) (trimtab_alarms_active{HERE})", "{{priority}} {{state}}"),
         ),
         trend(

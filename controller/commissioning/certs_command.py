@@ -53,7 +53,8 @@ def init(
 
     Examples:
       trimtab certs init
-      trimtab certs init --pki /etc/trimtab/pki --host apc1.example.org --days 365
+      trimtab certs init --pki /etc/trimtab/R101-pki --uri urn:HOST:trimtab:R101
+      trimtab certs init --host apc1.example.org --days 365
 
     Exit codes: 0 made; 2 there is one already, or the folder cannot be written.
     """
@@ -83,7 +84,7 @@ def renew(
 
     Examples:
       trimtab certs renew
-      trimtab certs renew --pki /etc/trimtab/pki --new-key --days 365
+      trimtab certs renew --pki /etc/trimtab/R101-pki --new-key --days 365
 
     Exit codes: 0 renewed; 2 there is none to renew, or it cannot be written.
     """

@@ -60,12 +60,13 @@ class BoundTag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundCv:
-    """A controlled variable in the manifest's unit."""
+    """A controlled variable in the manifest's unit.  alarm_limits: ("HH", value), as given."""
 
     name: str
     unit: str
     pv: BoundTag
     sp: BoundTag
+    alarm_limits: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,9 @@ def _cv(tag: CvTag, variable: Variable, file: Path | str) -> BoundCv:
         unit=variable.unit,
         pv=_watched(f"cv.{variable.name}.pv", tag, way),
         sp=BoundTag(key=f"cv.{variable.name}.sp", conversion=way, low=low, high=high),
+        alarm_limits=tuple(
+            (name, way.value(limit)) for name, limit in tag.alarm_limits if limit is not None
+        ),
     )
 
 

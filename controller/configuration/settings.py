@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,9 +32,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from controller.configuration.file_mode import refuse_open
 from controller.configuration.security import SecuritySettings, refuse_clear_text
 from controller.configuration.tags import read_toml
-from controller.errors import ConfigError, translate
+from controller.errors import IN_URL, ConfigError, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +44,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Loopback = Literal["127.0.0.1", "::1", "localhost"]
 
 
+IN_URL_ALLOWED = "opc.tcp://host:port; user and password_file are keys of their own"
+
+
 def _endpoint(url: str) -> str:
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise PydanticCustomError(IN_URL, IN_URL_ALLOWED)
     try:
         sound = parts.scheme == "opc.tcp" and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:  # the port is no number
@@ -289,11 +296,7 @@ def read_secret(path: Path, *, key: str) -> SecretStr:
             file=path, key=key, received=str(error),
             allowed="a readable text file with the password", action="create it with mode 0600",
         ) from None  # fmt: skip
-    if mode & 0o077:
-        raise ConfigError(
-            file=path, key=key, received=f"mode {mode:04o}",
-            allowed="a file that only its owner can read", action=f"chmod 600 {path}",
-        )  # fmt: skip
+    refuse_open(path, mode, key=key)
     return SecretStr(text)
 
 

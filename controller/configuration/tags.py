@@ -9,7 +9,8 @@ with the manifest of a bundle.  Logical tag keys are the file's own dotted keys:
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from controller.configuration.choices import Choices
@@ -134,11 +136,31 @@ class Watched(Scaled):
     frozen_after_scans: Annotated[int, Field(ge=0)] = 0
 
 
+class AlarmLimits(Section):
+    """Alarm limits of a measurement, for displays of a DCS that does not tell them over OPC UA."""
+
+    HH: Finite | None = None
+    H: Finite | None = None
+    L: Finite | None = None
+    LL: Finite | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        given = [value for value in (self.LL, self.L, self.H, self.HH) if value is not None]
+        if any(low >= high for low, high in pairwise(given)):
+            raise ValueError("LL < L < H < HH")
+        return self
+
+
 class CvTag(Watched):
-    """A controlled variable: its measurement and its setpoint, both in `unit`."""
+    """A controlled variable: its measurement and its setpoint, both in `unit`.
+
+    alarm_limits: likewise; shown, never acted upon.
+    """
 
     pv: str
     sp: str
+    alarm_limits: AlarmLimits = AlarmLimits()
 
 
 class DvTag(Watched):
@@ -245,6 +267,7 @@ _REFERENCES = {
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": Tags,
     "cv.*": CvTag,
+    "cv.*.alarm_limits": AlarmLimits,
     "mv.*": MvTag,
     "dv.*": DvTag,
     "handshake": HandshakeTags,

@@ -1,4 +1,4 @@
-"""The books of one scan: everything that was read, decided, written and measured."""
+"""The books of one scan, and of one look: all that was read, decided, written and measured."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from controller.core.policy import PolicyAnswer
     from controller.core.state import ModeState
     from controller.core.types import GuardRefusal, Proposal, Readings, Tick, WriteOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Supervision:
+    """What one supervision tick, a look between scans, found and did."""
+
+    utc: datetime
+    readings: Readings
+    before: ModeState
+    after: ModeState
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from controller.opcua.security import ClientSecurity
 
 HEARTBEAT_TIMEOUT_S = 1.0
+TICK_S = HEARTBEAT_TIMEOUT_S / 4
+"""Two heartbeats may be late without a shed."""
 METRICS_PORT = 9464
 READY_S = 120.0
 """A machine that never ran the plant compiles its kernels first."""
@@ -55,6 +57,7 @@ pki = {pki}
 
 [scan]
 period_s = {period_s}
+tick_s = {tick_s}
 heartbeat_timeout_s = {heartbeat_timeout_s}
 
 [bundle]
@@ -147,6 +150,7 @@ class Stage:
                 url=json.dumps(endpoint),
                 password_file=json.dumps(str(password_file)),
                 period_s=self._period_s,
+                tick_s=TICK_S,
                 heartbeat_timeout_s=HEARTBEAT_TIMEOUT_S,
                 pki=json.dumps(str(self._pki)),
                 bundle=json.dumps(str(self._options.bundle.absolute())),

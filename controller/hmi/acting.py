@@ -18,7 +18,7 @@ from controller.hmi.context import (
 )
 from controller.hmi.errors import RefusedError
 from controller.hmi.logins import ENDED
-from controller.hmi.query import filled, only, parameters
+from controller.hmi.query import filled, only, parameters, text_of
 from controller.logs import logger
 
 if TYPE_CHECKING:
@@ -62,11 +62,12 @@ class Acting:
         refuse_foreign(request, context)
         refuse_clear(request, context)
         body = await body_of(request)
-        only(body, "user", "password")
+        only(body, "user", "password", "unit")
         user = filled(body, "user", LONGEST_USER)
         password = filled(body, "password", LONGEST_PASSWORD, blank=True)
+        unit = text_of(body, "unit", LONGEST_USER) if "unit" in body else None
         before = context.login(request)
-        login = await context.logins.login(user, password, address_of(request))
+        login = await context.logins.login(user, password, address_of(request), unit)
         if before is not None:
             await context.logins.logout(before, "another login")
         response = self._told(login, login.cookie)
@@ -81,7 +82,8 @@ class Acting:
         if login is not None:
             await context.logins.logout(login)
         response = answer({"done": True})
-        response.delete_cookie(context.cookie, path="/", secure=context.settings.web.encrypted)
+        secure = context.settings.web.secure_cookies
+        response.delete_cookie(context.cookie, path="/", secure=secure)
         return response
 
     async def propose(self, request: Request) -> Response:

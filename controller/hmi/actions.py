@@ -55,8 +55,7 @@ def propose(watch: Watch, login: Login, body: Mapping[str, Any]) -> tuple[str, P
     """The first step: (token, what would be done).  Raises RefusedError."""
     line = login.lines.get(watch.unit.name)
     if line is None:
-        why = login.refused.get(watch.unit.name, "not logged in there")
-        raise RefusedError(HTTPStatus.FORBIDDEN, f"{watch.unit.name} did not take the login: {why}")
+        raise RefusedError(HTTPStatus.FORBIDDEN, _no_session(watch.unit.name, login))
     if line.lost:
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED, f"{watch.unit.name} has ended the session: log in again"
@@ -81,13 +80,14 @@ def propose(watch: Watch, login: Login, body: Mapping[str, Any]) -> tuple[str, P
 async def confirm(login: Login, token: str) -> str:
     """The second step: do what the token stands for; what was done.  Raises RefusedError."""
     pending = login.pending.pop(token, None)
+    log = logger("hmi.audit").bind(user=login.user, address=login.address)
     if pending is None:
+        log.warning("action", outcome="nothing to confirm")
         raise unknown("nothing to confirm: it was done, or asked by somebody else")
+    log = log.bind(unit=pending.unit, **pending.detail)
     if monotonic() > pending.expires_s:
+        log.warning("action", outcome="expired")
         raise RefusedError(HTTPStatus.GONE, "the question is older than 30 s: ask again")
-    log = logger("hmi.audit").bind(
-        user=login.user, address=login.address, unit=pending.unit, **pending.detail
-    )
     try:
         await pending.act()
     except PlantSaysNoError as error:
@@ -97,6 +97,14 @@ async def confirm(login: Login, token: str) -> str:
         raise RefusedError(status, ENDED if ended else str(error)) from None
     log.info("action", outcome="done")
     return pending.done
+
+
+def _no_session(unit: str, login: Login) -> str:
+    """Why a login has no session on a unit."""
+    why = login.refused.get(unit)
+    if why is None:
+        return f"you are not logged in on {unit}, whose users are others: log in there"
+    return f"{unit} did not take the login: {why}"
 
 
 def _mode(watch: Watch, line: OperatorLine, body: Mapping[str, Any]) -> Pending:

@@ -45,6 +45,11 @@ FIELDS = (
 _NAMES = (*(name for _, name in FIELDS), "ConditionId")
 
 
+def key_of(condition: ua.NodeId) -> str:
+    """The key of a condition's alarm."""
+    return printable(condition.to_string())
+
+
 def acknowledge_request(alarm: Alarm, comment: str) -> ua.CallMethodRequest:
     """Say that an alarm was seen, as its last event told it."""
     return ua.CallMethodRequest(
@@ -90,7 +95,7 @@ def decoded(values: dict[str, Any]) -> Alarm | None:
         beside = f"/{branch.to_string()}"
     active = values.get("ActiveState/Id")
     return Alarm(
-        key=printable(condition.to_string() + beside),
+        key=key_of(condition) + printable(beside),
         condition=condition,
         event_id=event_id,
         name=_text(values.get("ConditionName")) or _text(condition.to_string()),

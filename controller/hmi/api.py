@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 from starlette.routing import Route
 
 from controller.hmi import records
-from controller.hmi.context import Context, answer
+from controller.hmi.context import Context, address_of
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.history import HistoryError
 from controller.hmi.query import instant, parameters, whole
 from controller.hmi.trend import POINTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from controller.hmi.watch import Watch
@@ -81,7 +83,12 @@ class Reading:
             given.get("seconds"), "seconds", low=1, high=LONGEST_TREND_S, otherwise=3600
         )
         points = whole(given.get("points"), "points", low=FEWEST_POINTS, high=POINTS, otherwise=600)
-        return answer(watch.trend.since(float(seconds), points))
+
+        async def work() -> Any:
+            return watch.trend.since(float(seconds), points)
+
+        key = ("trend", watch.unit.name, seconds, points)
+        return await self._context.journals.answer(key, address_of(request), work)
 
     async def history(self, request: Request) -> Response:
         """A range of the past, as the plant tells it."""
@@ -93,9 +100,12 @@ class Reading:
         points = whole(
             given.get("points"), "points", low=FEWEST_POINTS, high=MOST_POINTS, otherwise=600
         )
+        history = self._context.histories[watch.unit.name]
+        key = (watch.unit.name, start, end, points)
         try:
-            history = self._context.histories[watch.unit.name]
-            return answer(await history.read(start, end, points))
+            return await self._context.plants.answer(
+                key, address_of(request), lambda: history.read(start, end, points)
+            )
         except HistoryError as error:
             raise RefusedError(HTTPStatus.BAD_GATEWAY, str(error)) from None
 
@@ -103,21 +113,26 @@ class Reading:
         """The bundle that the unit's controller runs."""
         parameters(request)
         watch = self._context.watch(request)
-        found = await asyncio.to_thread(records.model, watch.unit, watch.tail.tail.scan)
-        return answer(found)
+        return await self._read(
+            request, ("model",), lambda: records.model(watch.unit, watch.tail.tail.scan)
+        )
 
     async def runs(self, request: Request) -> Response:
         """The runs in the journal."""
         parameters(request)
         watch = self._context.watch(request)
         counted = self._context.counted.setdefault(watch.unit.name, {})
-        try:
-            found = await asyncio.to_thread(records.runs, watch.unit.journal, counted)
-        except records.NoRecordError:
-            if watch.unit.journal.exists():
-                raise
-            found = []
-        return answer({"runs": found, "journal_text": watch.tail.tail.problem})
+
+        def work() -> dict[str, Any]:
+            try:
+                found = records.runs(watch.unit.journal, counted)
+            except records.NoRecordError:
+                if watch.unit.journal.exists():
+                    raise
+                found = []
+            return {"runs": found, "journal_text": watch.tail.tail.problem}
+
+        return await self._read(request, ("runs",), work)
 
     async def scans(self, request: Request) -> Response:
         """A page of the scans of a run."""
@@ -125,10 +140,10 @@ class Reading:
         given = parameters(request, "before", "limit")
         limit = whole(given.get("limit"), "limit", low=1, high=MOST_SCANS, otherwise=SCANS)
         before = whole(given.get("before"), "before", low=0, high=LARGEST, otherwise=LARGEST)
-        return answer(
-            await asyncio.to_thread(
-                records.page, watch.unit.journal, run, before=before, limit=limit
-            )
+        return await self._read(
+            request,
+            ("scans", run, before, limit),
+            lambda: records.page(watch.unit.journal, run, before=before, limit=limit),
         )
 
     async def scan(self, request: Request) -> Response:
@@ -136,7 +151,9 @@ class Reading:
         parameters(request)
         watch, run = self._run(request)
         number = _number(request.path_params["scan"], "scan")
-        return answer(await asyncio.to_thread(records.scan, watch.unit.journal, run, number))
+        return await self._read(
+            request, ("scan", run, number), lambda: records.scan(watch.unit.journal, run, number)
+        )
 
     async def stream(self, request: Request) -> Response:
         """Changes as they come: "units", "alarms", and "unit" of the one that is asked for."""
@@ -147,13 +164,24 @@ class Reading:
             if name not in self._context.station.watches:
                 raise unknown(f"there is no unit {name[:64]!r}")
             topics.insert(0, f"unit/{name}")
-        hub = self._context.hub
-        if hub.full:
+        hub, address = self._context.hub, address_of(request)
+        if hub.full(address):
             raise RefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers", {"Retry-After": "30"}
             )
         return EventSourceResponse(
-            hub.watch(topics), ping=PING_S, ping_message_factory=lambda: ServerSentEvent(comment="")
+            hub.watch(topics, address),
+            ping=PING_S,
+            ping_message_factory=lambda: ServerSentEvent(comment=""),
+        )
+
+    async def _read(
+        self, request: Request, key: tuple[Any, ...], work: Callable[[], Any]
+    ) -> Response:
+        """What `work` reads of a unit's files in a thread."""
+        unit: str = request.path_params["unit"]
+        return await self._context.journals.answer(
+            (unit, *key), address_of(request), lambda: asyncio.to_thread(work)
         )
 
     def _run(self, request: Request) -> tuple[Watch, int]:

@@ -9,12 +9,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from controller.hmi.acting import Acting
 from controller.hmi.api import Reading
 from controller.hmi.context import Context, answer
 from controller.hmi.errors import RefusedError
-from controller.hmi.gate import Gate, host_names
+from controller.hmi.gate import Gate, host_names, requests_room
 from controller.hmi.pages import Pages
 from controller.hmi.records import NoRecordError
 from controller.logs import logger
@@ -69,4 +70,9 @@ def build(context: Context) -> ASGIApp:
         },
     )
     application.router.redirect_slashes = False
-    return Gate(application, host_names(context.settings.web))
+    web = context.settings.web
+    gate = Gate(application, host_names(web), requests_room(context.settings))
+    if not web.proxies:
+        return gate
+    # A believed proxy's client takes its place before anything else looks at it.
+    return ProxyHeadersMiddleware(gate, list(web.trusted_proxies))  # type: ignore[arg-type, return-value]

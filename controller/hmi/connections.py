@@ -18,7 +18,6 @@ REQUEST_S = 10.0
 UNREAD_S = 20.0
 """A browser that reads nothing of what waits for it is let go after this time."""
 
-MOST_CONNECTIONS = 512
 LONGEST_HEADER = 16 * 1024
 
 
@@ -29,12 +28,9 @@ class Connection(H11Protocol):
     unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection while there is room."""
+        """Take a connection; its first request must come in time."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            self._end("too many connections")
-        else:
-            self._await_request()
+        self._await_request()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request; the time for the whole of it runs from its first byte."""

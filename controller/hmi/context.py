@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from controller.hmi.crowd import UNKNOWN
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.hub import encoded
 from controller.hmi.query import table
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from controller.hmi.history import History
     from controller.hmi.hub import Hub
     from controller.hmi.logins import Login, Logins
+    from controller.hmi.questions import Questions
     from controller.hmi.settings import HmiSettings
+    from controller.hmi.tallies import Tallies
     from controller.hmi.watch import Station, Watch
 
 LONGEST_BODY = 16 * 1024
@@ -32,7 +35,11 @@ BODY_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One HMI.  cookie: the name of the cookie of its logins.  counted: runs counted by unit."""
+    """One HMI.
+
+    cookie: the name of the cookie of its logins.  journals: questions to journals and memory,
+    plants: to plants.  counted: scans counted by unit.
+    """
 
     settings: HmiSettings
     hub: Hub
@@ -40,7 +47,9 @@ class Context:
     logins: Logins
     cookie: str
     histories: dict[str, History]
-    counted: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    journals: Questions
+    plants: Questions
+    counted: dict[str, Tallies] = field(default_factory=dict)
 
     def watch(self, request: Request) -> Watch:
         """The unit that a path names.  Raises RefusedError."""
@@ -64,7 +73,7 @@ class Context:
             self.cookie,
             value,
             path="/",
-            secure=self.settings.web.encrypted,
+            secure=self.settings.web.secure_cookies,
             httponly=True,
             samesite="strict",
         )
@@ -75,9 +84,9 @@ class Context:
         return (given, False) if 16 <= len(given) <= 128 else (secrets.token_urlsafe(32), True)
 
 
-def cookie_name(port: int, *, encrypted: bool) -> str:
+def cookie_name(port: int, *, secure: bool) -> str:
     """A name for each port: cookies do not tell ports of a host apart."""
-    return f"{'__Host-' if encrypted else ''}trimtab-{port}"
+    return f"{'__Host-' if secure else ''}trimtab-{port}"
 
 
 def answer(document: Any, status: int = HTTPStatus.OK) -> Response:
@@ -86,8 +95,12 @@ def answer(document: Any, status: int = HTTPStatus.OK) -> Response:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from."""
-    return request.client.host if request.client is not None else ""
+    """Where a request comes from, as a believed proxy says; "unknown" for what is no address."""
+    text = request.client.host if request.client is not None else ""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return UNKNOWN
 
 
 def refuse_foreign(request: Request, context: Context) -> None:
@@ -113,8 +126,11 @@ def _site(origin: str) -> str:
 
 
 def refuse_clear(request: Request, context: Context) -> None:
-    """Refuse a password that came over a network in clear.  Raises RefusedError."""
-    if context.settings.web.encrypted:
+    """Refuse a password that came over a network in clear.  Raises RefusedError.
+
+    Without TLS of its own this server is on loopback: what comes from elsewhere came by a proxy.
+    """
+    if context.settings.web.secure_cookies or request.url.scheme == "https":
         return
     try:
         local = ip_address(address_of(request)).is_loopback

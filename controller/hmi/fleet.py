@@ -10,7 +10,7 @@ from controller.configuration.references import BrowsePath, ReferenceFormatError
 from controller.configuration.settings import load_settings
 from controller.configuration.tags import load_tags
 from controller.errors import ConfigError
-from controller.hmi.settings import PASSWORD, read_account
+from controller.hmi.accounts import PASSWORD, read_account
 from controller.opcua.endpoint import Endpoint
 from controller.opcua.security import load_security
 from models.bundle import MANIFEST, default_bundle, load_manifest, sha256
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from controller.configuration.security import SecuritySettings
     from controller.configuration.settings import Settings
     from controller.configuration.tags import Tags
-    from controller.hmi.settings import AccountSettings, HmiSettings, UnitSettings
+    from controller.hmi.accounts import AccountSettings
+    from controller.hmi.settings import HmiSettings, UnitSettings
     from controller.opcua.security import ClientSecurity
     from models.bundle import Manifest
 
@@ -39,7 +40,8 @@ UNSEEN = frozenset({"handshake.heartbeat_timeout"})
 class Unit:
     """One unit, joined and checked; nothing is open yet.
 
-    events: the object whose alarms are shown, None = the Server object.
+    events: the object whose alarms are shown, None = the Server object.  users: the same for units
+    whose plants know the same users.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Unit:
     user: str | None
     password: str | None = field(repr=False)
     security: ClientSecurity | None
+    users: str = ""
 
     @property
     def publishing_s(self) -> float:
@@ -120,7 +123,18 @@ def _unit(wanted: UnitSettings, whole: HmiSettings, overrides: Mapping[str, Any]
         user=account.user,
         password=_password(account, own=wanted.account is not None),
         security=load_security(_certificates(settings, whole)),
+        users=_users(wanted, name),
     )
+
+
+def _users(wanted: UnitSettings, name: str) -> str:
+    """As named; else those of a unit with an account of its own are its own, all others' the same.
+
+    Where the HMI itself shows one password to several plants, they know the same users.
+    """
+    if wanted.users is not None:
+        return f"users {wanted.users}"
+    return "" if wanted.account is None else f"unit {name}"
 
 
 def _certificates(settings: Settings, whole: HmiSettings) -> SecuritySettings:

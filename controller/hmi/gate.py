@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
+from controller.hmi.crowd import Crowd
 from controller.hmi.hub import encoded
 from controller.logs import logger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from controller.hmi.settings import WebSettings
+    from controller.hmi.settings import HmiSettings
+    from controller.hmi.web_settings import WebSettings
 
-MOST_REQUESTS = 256
-"""Requests in work at the same time, streams included."""
+SPARE_REQUESTS, SPARE_REQUESTS_EACH = 192, 24
+"""Requests in work at the same time, beside the streams of viewers: in all, and of one address."""
 
-LONGEST_LOGGED = 200
+LONGEST_LOGGED, LONGEST_CLIENT = 200, 64
 LONGEST_ADDRESS = 4096
 LONGEST_HEADERS = 16 * 1024
 
@@ -47,6 +49,12 @@ def host_names(web: WebSettings) -> frozenset[str]:
     return frozenset(names)
 
 
+def requests_room(settings: HmiSettings) -> Crowd:
+    """Room for requests, streams included."""
+    each = SPARE_REQUESTS_EACH + settings.viewers_per_address
+    return Crowd(SPARE_REQUESTS + settings.viewers, each if settings.web.tells_apart else None)
+
+
 def host_of(header: str) -> str:
     """The name in a Host header or an origin, without port and brackets."""
     text = header.strip().lower()
@@ -58,9 +66,8 @@ def host_of(header: str) -> str:
 class Gate:
     """The outermost part of the application."""
 
-    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
-        self._app, self._names = app, names
-        self._requests = 0
+    def __init__(self, app: ASGIApp, names: frozenset[str], room: Crowd) -> None:
+        self._app, self._names, self._room = app, names, room
         self._log = logger("hmi.web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,14 +85,15 @@ class Gate:
             response = Response(body, status, media_type="application/json")
             await response(scope, receive, said)
             return
-        self._requests += 1
+        address = _address(scope)
+        self._room.enter(address)
         try:
             await self._app(scope, receive, said)
         finally:
-            self._requests -= 1
+            self._room.leave(address)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        if self._requests >= MOST_REQUESTS:
+        if self._room.full(_address(scope)):
             return HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once: try again"
         headers = Headers(scope=scope)
         host = host_of(headers.get("host", ""))
@@ -118,8 +126,13 @@ class Gate:
                         status=message["status"],
                         method=scope["method"],
                         path=scope["raw_path"].decode("ascii", "replace")[:LONGEST_LOGGED],
-                        address=(scope.get("client") or ("", 0))[0],
+                        address=_address(scope)[:LONGEST_CLIENT],
                     )
             await send(message)
 
         return sending
+
+
+def _address(scope: Scope) -> str:
+    """Where a request comes from, as far as is known."""
+    return str((scope.get("client") or ("", 0))[0])

@@ -41,12 +41,15 @@ def lamps(unit: Unit, seen: Seen) -> list[dict[str, Any]]:
     return found
 
 
-def lease(unit: Unit, seen: Seen) -> dict[str, Any]:
-    """Whether the controller holds the DCS's lease, as far as its journal tells."""
+def lease(unit: Unit, seen: Seen, *, heard: bool) -> dict[str, Any]:
+    """Whether the controller holds the DCS's lease, as far as its journal tells.
+
+    heard: the controller runs; the last word of one that does not is no longer so.
+    """
     if unit.tags.handshake.take_lease is None:
         return {"held": None, "text": "This DCS has no lease"}
     scan = seen.tail.scan
-    if scan is None:
+    if scan is None or not heard:
         return {"held": None, "text": "Not known here"}
     held = "lease_lost" not in scan["conditions"]
     return {"held": held, "text": "Held" if held else "Not held"}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sse_starlette import ServerSentEvent
 
+from controller.hmi.crowd import Crowd
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -34,18 +36,17 @@ def encoded(document: Any) -> str:
 class Hub:
     """The newest message of each topic, and who waits for another."""
 
-    def __init__(self, most: int) -> None:
-        """most: viewers at the same time."""
-        self._most = most
+    def __init__(self, most: int, each: int | None = None) -> None:
+        """most: viewers at the same time.  each: from one address, None = any number."""
+        self._room = Crowd(most, each)
         self._topics: dict[str, tuple[int, bytes]] = {}
         self._texts: dict[str, str] = {}
         self._viewers: set[asyncio.Event] = set()
         self._closed = False
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another viewer."""
-        return len(self._viewers) >= self._most
+    def full(self, address: str) -> bool:
+        """Whether there is no room for another viewer from this address."""
+        return self._room.full(address)
 
     @property
     def viewers(self) -> int:
@@ -73,12 +74,14 @@ class Hub:
         for viewer in self._viewers:
             viewer.set()
 
-    async def watch(self, topics: Sequence[str]) -> AsyncIterator[bytes]:
+    async def watch(self, topics: Sequence[str], address: str = "") -> AsyncIterator[bytes]:
         """What changes in the topics: first all of them, then the newest of each that is another.
 
-        Where nothing changes, a "beat" with the time.
-        Call only while the hub is not `full`.
+        Where nothing changes, a "beat" with the time.  Nothing at all where the hub is `full`: many
+        may have asked at the same instant whether it is.
         """
+        if not self._room.enter(address):
+            return
         viewer, told = asyncio.Event(), dict.fromkeys(topics, 0)
         self._viewers.add(viewer)
         try:
@@ -100,6 +103,7 @@ class Hub:
                     yield _beat()
         finally:
             self._viewers.discard(viewer)
+            self._room.leave(address)
 
 
 def _beat() -> bytes:

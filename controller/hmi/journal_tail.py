@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.errors import ConfigError
+from controller.hmi.placeless import placeless
 from controller.journal.reader import Reader
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class JournalTail:
         try:
             reader = self._opened()
             if reader is None:
-                return replace(before, problem=f"{NONE} at {self.path}")
+                return replace(before, problem=NONE)
             start, self._other = Tail() if self._other else before, False
             return _read(reader, start)
         except (sqlite3.Error, ConfigError, OSError, ValueError, KeyError) as error:
@@ -129,6 +130,6 @@ def _read(reader: Reader, before: Tail) -> Tail:
 
 
 def _first_line(error: Exception) -> str:
-    if isinstance(error, ConfigError):
-        return f"{error.file}: {error.received}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """The beginning of an error, without the path: everybody may read it."""
+    said = str(error.received) if isinstance(error, ConfigError) else str(error)
+    return placeless(said.splitlines()[0]) if said else type(error).__name__

@@ -16,19 +16,23 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from controller.hmi.attempts import Attempts
+from controller.hmi.attempts import Attempts, who
 from controller.hmi.errors import RefusedError
 from controller.hmi.operator_line import WRONG_LOGIN, OperatorLine, PlantSaysNoError
+from controller.hmi.stores import chosen
 from controller.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from controller.hmi.actions import Pending
+    from controller.hmi.attempts import Who
     from controller.hmi.fleet import Unit
     from controller.hmi.settings import LoginSettings
 
-MOST_LOGINS = 64
+MOST_LOGINS, MOST_OF_ONE = 64, 8
+"""Logins in all, and of one user: of one more, the one that was not used for longest ends."""
+
 AT_ONCE = 4
 """Sessions on plants that are opened at the same time."""
 
@@ -104,10 +108,14 @@ class Logins:
         idle = self._settings.idle_s - (now - login.used_s)
         return max(0.0, min(idle, self._settings.lifetime_s - (now - login.opened_s)))
 
-    async def login(self, user: str, password: str, address: str) -> Login:
-        """Log in on every plant that takes this user.  Raises RefusedError."""
-        keys = (f"user {user}", f"address {address}")
-        wait_s = self._attempts.wait_s(keys)
+    async def login(self, user: str, password: str, address: str, unit: str | None = None) -> Login:
+        """Log in on the plants that know the users of this unit's.  Raises RefusedError.
+
+        unit: may be absent where all plants know the same users.
+        """
+        units = chosen(self._units, unit)
+        one = who(user, address, units[0].users if units else "")
+        wait_s = self._attempts.wait_s(one)
         if wait_s > 0.0:
             self._log.warning("login_limited", user=user, address=address)
             raise RefusedError(
@@ -117,8 +125,8 @@ class Logins:
             )
         if len(self._logins) >= MOST_LOGINS:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many users are logged in")
-        self._attempts.failed(keys)  # until it is known better, so that none slips in meanwhile
-        lines, refused = await self._open(user, password)
+        self._attempts.failed(one)  # until it is known better, so that none slips in meanwhile
+        lines, refused = await self._open(units, user, password)
         if not lines:
             self._log.warning(
                 "login_refused",
@@ -126,9 +134,8 @@ class Logins:
                 address=address,
                 reasons={name: str(no) for name, no in refused.items()},
             )
-            raise _refusal(refused, self._attempts, keys)
-        for key in keys:
-            self._attempts.succeeded(key)
+            raise _refusal(refused, self._attempts, one)
+        self._attempts.succeeded(one)
         login = Login(
             cookie=secrets.token_urlsafe(32),
             user=user,
@@ -140,10 +147,18 @@ class Logins:
         )
         self._logins[login.cookie] = login
         self._log.info("login", user=user, address=address, permits=login.permits)
+        await self._make_room(login)
         return login
 
+    async def _make_room(self, login: Login) -> None:
+        """End what a user has too many of: one account must not take the room of all."""
+        same = [item for item in self._logins.values() if item.user == login.user]
+        others = sorted((item for item in same if item is not login), key=lambda item: item.used_s)
+        for item in others[: max(0, len(same) - MOST_OF_ONE)]:
+            await self.logout(item, "too many logins of this user")
+
     async def _open(
-        self, user: str, password: str
+        self, units: Sequence[Unit], user: str, password: str
     ) -> tuple[dict[str, OperatorLine], dict[str, PlantSaysNoError]]:
         async def one(unit: Unit) -> OperatorLine | PlantSaysNoError:
             async with self._room:
@@ -152,8 +167,8 @@ class Logins:
                 except PlantSaysNoError as error:
                     return error
 
-        found = await asyncio.gather(*(one(unit) for unit in self._units.values()))
-        named = dict(zip(self._units, found, strict=True))
+        found = await asyncio.gather(*(one(unit) for unit in units))
+        named = dict(zip((unit.name for unit in units), found, strict=True))
         return (
             {name: line for name, line in named.items() if isinstance(line, OperatorLine)},
             {name: no for name, no in named.items() if isinstance(no, PlantSaysNoError)},
@@ -189,12 +204,13 @@ class Logins:
         return None if login.alive else "the plant ended the session"
 
 
-def _refusal(
-    refused: Mapping[str, PlantSaysNoError], attempts: Attempts, keys: tuple[str, ...]
-) -> RefusedError:
-    """Why nobody took the login: a wrong one, or plants that do not answer."""
+def _refusal(refused: Mapping[str, PlantSaysNoError], attempts: Attempts, one: Who) -> RefusedError:
+    """Why nobody took the login: a wrong one, or plants that do not answer.
+
+    One plant that calls it wrong is enough for a failure, whatever keeps the others from answering.
+    """
     if any(error.status in WRONG_LOGIN for error in refused.values()):
         return RefusedError(HTTPStatus.UNAUTHORIZED, "wrong name or password")
-    attempts.forgive(keys)
+    attempts.forgive(one)
     reasons = "; ".join(f"{name}: {error}" for name, error in list(refused.items())[:3])
     return RefusedError(HTTPStatus.BAD_GATEWAY, f"no plant can be asked now: {reasons}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 
 from controller.hmi.alarm_events import ACKNOWLEDGE_METHOD
+from controller.hmi.placeless import placeless
 from controller.opcua.encoding import encode
 from controller.opcua.endpoint import FAULTS, hang_up
 from controller.opcua.nodes import resolve, value_types
@@ -93,7 +94,8 @@ class OperatorLine:
                 await line._learn()
             ready = True
         except ServerRefusedError as error:
-            raise PlantSaysNoError(error.status, str(error)) from None
+            trusted = None if unit.security is None else unit.security.trusted
+            raise PlantSaysNoError(error.status, placeless(str(error), trusted)) from None
         except FAULTS as error:
             raise PlantSaysNoError(status_of(error), said(error)) from None
         finally:
@@ -191,4 +193,4 @@ def said(error: BaseException) -> str:
     """What a server's refusal means, and its own word for it."""
     status = status_of(error)
     words = _WORDS.get(status)
-    return detail_of(error) if words is None else f"{words} ({status})"
+    return placeless(detail_of(error)) if words is None else f"{words} ({status})"

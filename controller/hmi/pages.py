@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from controller.hmi.errors import unknown
 from controller.hmi.query import DIGITS
+from controller.hmi.stores import choices
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -99,6 +100,9 @@ class Pages:
         }
         context.login(request, use=True)
         found: dict[str, Any] = {"unit": None, "run": None, "scan": None, **numbers}
+        if request.scope["route"].name == "login":
+            units = {name: one.unit for name, one in context.station.watches.items()}
+            found["choices"] = choices(units)
         if watch is not None:
             found["unit"] = {"name": watch.unit.name, "title": watch.unit.title}
         return self._render(request, request.scope["route"].name, found)

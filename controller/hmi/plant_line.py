@@ -14,7 +14,9 @@ from asyncua import ua
 
 from controller.configuration.references import NodeIdRef
 from controller.hmi.alarm_events import FIELDS, take_event
+from controller.hmi.alarm_limits import find_limits, read_limits
 from controller.hmi.alarms import AlarmList
+from controller.hmi.placeless import placeless
 from controller.hmi.ranges import ranges
 from controller.logs import logger
 from controller.opcua.endpoint import FAULTS, hang_up
@@ -33,11 +35,15 @@ if TYPE_CHECKING:
 
     from asyncua import Client
 
+    from controller.hmi.alarm_limits import AlarmLimit, LimitNode
     from controller.hmi.fleet import Unit
     from controller.opcua.nodes import AddressBook
 
 POLL_S = 1.0
 """Everything is read so often besides: a value that stands still sends no notification."""
+
+LIMITS_S = 30.0
+"""Alarm limits are read so often: engineers change them seldom."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 3.0
 NEVER = "not connected yet"
@@ -74,6 +80,8 @@ class PlantLine:
         self.alarms = AlarmList()
         self.book: AddressBook | None = None
         self.ranges: Mapping[str, tuple[float, float]] = {}
+        self.limits: Mapping[str, tuple[AlarmLimit, ...]] = {}
+        self._limit_nodes: tuple[LimitNode, ...] = ()
         self.missing: tuple[str, ...] = ()
         self.has_alarms = False
         self.connected = False
@@ -86,7 +94,7 @@ class PlantLine:
         while True:
             started = monotonic()
             reason = await self._session()
-            self._say(connected=False, problem=shown(reason))
+            self._say(connected=False, problem=shown(self._placeless(reason)), reason=shown(reason))
             pause = FIRST_PAUSE_S if monotonic() - started > LONGEST_PAUSE_S else 2.0 * pause
             pause = min(pause, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
@@ -135,6 +143,9 @@ class PlantLine:
         notifier = nodes.pop(EVENTS, None)
         self.book, self.missing = book, tuple(item.key for item in book.missing)
         self.ranges = await ranges(client, nodes, self._unit.binding)
+        measured = [cv.pv.key for cv in self._unit.binding.cvs if cv.pv.key in nodes]
+        self._limit_nodes = await find_limits(client, {key: nodes[key] for key in measured}, limits)
+        self.limits = await read_limits(client, self._limit_nodes, limits.read)
         self._nodes, self._most_reads = nodes, limits.read
         made = Subscription(list(nodes), self.image, changed=self._changed, told=self._take)
         await made.open(
@@ -173,6 +184,7 @@ class PlantLine:
         """Read everything now and then, until the line is lost.  Raises FAULTS."""
         limit_s = self._unit.settings.server.connect_timeout_s
         nodes = list(self._nodes.values())
+        limits_due_s = monotonic() + LIMITS_S
         while not self._lost.is_set():
             if made.silent:
                 raise TimeoutError
@@ -183,6 +195,9 @@ class PlantLine:
                 if self._refresh:
                     self._refresh = False
                     await client.uaclient.session.call([refresh_request(made.number)])
+                if monotonic() > limits_due_s:
+                    limits_due_s = monotonic() + LIMITS_S
+                    self.limits = await read_limits(client, self._limit_nodes, self._most_reads)
             now = monotonic()
             for key, value in zip(self._nodes, values, strict=True):
                 self.image.polled(key, value, now)
@@ -196,13 +211,20 @@ class PlantLine:
             self._refresh |= take_event(self.alarms, event.EventFields)
         self._alarmed()
 
-    def _say(self, *, connected: bool, problem: str) -> None:
+    def _placeless(self, reason: str) -> str:
+        security = self._unit.security
+        return placeless(reason) if security is None else placeless(reason, security.trusted)
+
+    def _say(self, *, connected: bool, problem: str, reason: str = "") -> None:
+        """problem: for pages.  reason: for the log, where it says more."""
         if (connected, problem) == (self.connected, self.problem):
             return
         self.connected, self.problem, self.since_s = connected, problem, monotonic()
         if connected:
             self._log.info("plant_connected", url=self._unit.settings.server.url)
         else:
-            self._log.warning("plant_lost", url=self._unit.settings.server.url, reason=problem)
+            self._log.warning(
+                "plant_lost", url=self._unit.settings.server.url, reason=reason or problem
+            )
         self._changed()
         self._alarmed()

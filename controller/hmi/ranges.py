@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
+from controller.hmi.alarm_limits import property_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncua import Client
 
     from controller.configuration.binding import Binding
-
-_HAS_PROPERTY = ua.NodeId(ua.ObjectIds.HasProperty)
 
 
 async def ranges(
@@ -27,22 +27,7 @@ async def ranges(
     keys = [cv.sp.key for cv in binding.cvs if cv.sp.key in nodes]
     if not keys:
         return {}
-    paths = [
-        ua.BrowsePath(
-            StartingNode=nodes[key],
-            RelativePath=ua.RelativePath(
-                Elements=[
-                    ua.RelativePathElement(
-                        ReferenceTypeId=_HAS_PROPERTY,
-                        IsInverse=False,
-                        IncludeSubtypes=True,
-                        TargetName=ua.QualifiedName("EURange", 0),
-                    )
-                ]
-            ),
-        )
-        for key in keys
-    ]
+    paths = [property_path(nodes[key], "EURange") for key in keys]
     found = await client.uaclient.session.translate_browsepaths_to_nodeids(paths)
     places = {
         key: result.Targets[0].TargetId

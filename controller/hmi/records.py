@@ -6,9 +6,13 @@ The functions read files and run in a thread.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import ConfigError
+from controller.hmi.card import card_tree
+from controller.hmi.placeless import placeless
+from controller.hmi.tallies import Tally, count
 from controller.hmi.values import finite
 from controller.journal.reader import Reader
 
@@ -17,16 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from controller.hmi.fleet import Unit
+    from controller.hmi.tallies import Tallies
     from controller.journal.document import Document
-
-COUNTED = 5000
-"""Scans of a run up to which those in AUTO are counted; more would take too long to read."""
 
 LISTED = 500
 """Runs that are listed: the last ones."""
-
-LONGEST_CARD = 200_000
-"""Characters of a model card that are shown."""
 
 FAULTS = (sqlite3.Error, ConfigError, OSError, ValueError, KeyError)
 """What a journal that is absent, damaged or being replaced raises."""
@@ -36,10 +35,10 @@ class NoRecordError(Exception):
     """There is no such run or scan, or no journal; the message says which."""
 
 
-def runs(path: Path, counted: dict[int, tuple[int, int]]) -> list[dict[str, Any]]:
+def runs(path: Path, counted: Tallies) -> list[dict[str, Any]]:
     """Every run, the latest first.  Raises NoRecordError.
 
-    counted: run -> (scans, scans in AUTO) of earlier questions; filled here.
+    counted: what earlier questions have counted; added to here.
     """
     try:
         with Reader.open(path) as reader:
@@ -113,7 +112,7 @@ def model(unit: Unit, newest: Document | None) -> dict[str, Any]:
         "name": manifest.name,
         "version": manifest.version,
         "sha256": unit.manifest_sha256,
-        "card_text": text[:LONGEST_CARD],
+        "card": card_tree(text),
         "sample_time_s": manifest.sample_time_s,
         "horizon_s": manifest.sample_time_s * sum(manifest.cost.blocks),
         "cvs": [
@@ -145,11 +144,13 @@ def model(unit: Unit, newest: Document | None) -> dict[str, Any]:
     }
 
 
-def _runs(reader: Reader, counted: dict[int, tuple[int, int]]) -> Iterator[dict[str, Any]]:
+def _runs(reader: Reader, counted: Tallies) -> Iterator[dict[str, Any]]:
     counts = reader.counts()
     stops = reader.last_events("stop")
     documents = reader.runs()[-LISTED:]
+    count(reader, [_key(document) for document in reversed(documents)], counted)
     for document in reversed(documents):
+        tally = counted.get(_key(document), Tally())
         run = int(document["run"])
         scans, stop = counts.get(run, 0), stops.get(run)
         ended = None if stop is None else stop["utc"]
@@ -164,27 +165,18 @@ def _runs(reader: Reader, counted: dict[int, tuple[int, int]]) -> Iterator[dict[
             "started": document["utc"],
             "ended": ended,
             "scans": scans,
-            "auto_scans": _in_auto(reader, run, scans, counted),
+            "auto_scans": tally.auto if tally.whole else None,
+            "overruns": tally.overruns if tally.whole else None,
             "reason": reason,
             "host": document["host"],
-            "bundle": document["bundle"],
+            "bundle": PurePath(document["bundle"]).name,  # the folder's place is the machine's
             "manifest_sha256": document["manifest_sha256"],
             "versions": document["versions"],
         }
 
 
-def _in_auto(
-    reader: Reader, run: int, scans: int, counted: dict[int, tuple[int, int]]
-) -> int | None:
-    """Scans of a run that ended in AUTO, None where there are too many to look."""
-    known = counted.get(run)
-    if known is not None and known[0] == scans:
-        return known[1]
-    if scans > COUNTED:
-        return None
-    found = sum(1 for document in reader.scans(run) if document["mode_after"] == "AUTO")
-    counted[run] = (scans, found)
-    return found
+def _key(document: Document) -> tuple[int, str]:
+    return int(document["run"]), str(document["utc"])
 
 
 def _event(event: Document) -> dict[str, Any]:
@@ -192,6 +184,6 @@ def _event(event: Document) -> dict[str, Any]:
 
 
 def _told(path: Path, error: Exception) -> str:
-    if isinstance(error, ConfigError):
-        return f"the journal {path} cannot be read: {error.received}"
-    return f"the journal {path} cannot be read: {error}"
+    """What is wrong, without the path: everybody may read it."""
+    said = str(error.received) if isinstance(error, ConfigError) else str(error)
+    return f"the journal cannot be read: {placeless(said, path)}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import ssl
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,42 +16,37 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from controller.announcer import Announcer
+from controller.configuration.file_mode import refuse_open
 from controller.errors import ConfigError
 from controller.hmi.app import build
 from controller.hmi.connections import LONGEST_HEADER, Connection
 from controller.hmi.context import Context, cookie_name
 from controller.hmi.history import History
 from controller.hmi.hub import Hub
+from controller.hmi.listening import Server, connections_room, listen
 from controller.hmi.logins import Logins
+from controller.hmi.questions import JOURNAL_AT_ONCE, PLANTS_AT_ONCE, Questions
 from controller.hmi.watch import Station
 from controller.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from controller.hmi.fleet import Unit
-    from controller.hmi.settings import HmiSettings, WebSettings
+    from controller.hmi.settings import HmiSettings
+    from controller.hmi.web_settings import WebSettings
 
 ALIVE_S = 1.0
 GRACE_S = 3
 EXIT_FAULT = 1
 
 
-class Server(uvicorn.Server):
-    """uvicorn's, whose signals are handled here."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `serve`."""
-        yield
-
-
 async def serve(settings: HmiSettings, units: Mapping[str, Unit], ready: Path | None) -> int:
     """Serve until SIGINT or SIGTERM; the exit code.  Raises ConfigError."""
     web = settings.web
-    listening = _socket(web)
+    listening = listen(web, connections_room(settings))
     port = listening.getsockname()[1]
-    hub = Hub(settings.viewers)
+    hub = Hub(settings.viewers, settings.viewers_per_address if web.tells_apart else None)
     station = Station(dict(units), hub)
     logins = Logins(units, settings.login)
     context = Context(
@@ -60,8 +54,10 @@ async def serve(settings: HmiSettings, units: Mapping[str, Unit], ready: Path | 
         hub=hub,
         station=station,
         logins=logins,
-        cookie=cookie_name(port, encrypted=web.encrypted),
+        cookie=cookie_name(port, secure=web.secure_cookies),
         histories={name: History(w.unit, w.line) for name, w in station.watches.items()},
+        journals=Questions(JOURNAL_AT_ONCE, tells_apart=web.tells_apart),
+        plants=Questions(PLANTS_AT_ONCE, tells_apart=web.tells_apart),
     )
     server = Server(_config(context, web))
     stop = asyncio.Event()
@@ -149,6 +145,7 @@ def check_tls(web: WebSettings) -> None:
     if web.tls_certificate is None or web.tls_key is None:
         return
     try:
+        mode = stat.S_IMODE(web.tls_key.stat().st_mode)
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
             web.tls_certificate, web.tls_key
         )
@@ -158,28 +155,7 @@ def check_tls(web: WebSettings) -> None:
             allowed="a certificate and its key, two PEM files, the key without a passphrase",
             action="correct the two paths",
         ) from None  # fmt: skip
-
-
-def _socket(web: WebSettings) -> socket.socket:
-    """The listening socket.  Raises ConfigError."""
-    listening: socket.socket | None = None
-    try:
-        family, _, _, _, where = socket.getaddrinfo(
-            web.host, web.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(where)
-    except OSError as error:
-        if listening is not None:
-            listening.close()
-        raise ConfigError(
-            file="settings", key="web.port", received=f"{web.host}, port {web.port}",
-            allowed="an address of this machine and a free port, or 0 for any",
-            action=f"choose another, or end the program that has it ({error.strerror})",
-        ) from None  # fmt: skip
-    listening.settimeout(0.0)
-    return listening
+    refuse_open(web.tls_key, mode, key="web.tls_key")
 
 
 def _url(web: WebSettings, port: int) -> str:

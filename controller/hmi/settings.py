@@ -6,22 +6,20 @@ to it is protected, which node is which tag, which bundle runs and where the jou
 
 from __future__ import annotations
 
-import os
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from controller.configuration.settings import LogSettings, Positive, Section, read_secret
+from controller.configuration.settings import LogSettings, Positive, Section
 from controller.configuration.tags import read_toml
 from controller.errors import ConfigError, translate
+from controller.hmi.accounts import AccountSettings
+from controller.hmi.web_settings import WebSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PASSWORD = "TRIMTAB_HMI_PASSWORD"  # noqa: S105 - its name
-CREDENTIAL = "trimtab_hmi_password"
 _UNIT_CHARACTERS = frozenset("-_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
@@ -31,67 +29,14 @@ def _unit_name(name: str) -> str:
     return name
 
 
-def _host_name(name: str) -> str:
-    if not name or set(name) & set("/ \t:@"):
-        raise ValueError('a name or an address without port, as "hmi.plant.example"')
-    return name.lower()
-
-
 UnitName = Annotated[str, AfterValidator(_unit_name)]
-HostName = Annotated[str, AfterValidator(_host_name)]
-
-
-class WebSettings(Section):
-    """Where browsers connect.
-
-    host: an address of this machine; any but loopback needs TLS.  port 0 = any free one.  names:
-    what people type besides the address; a request for another name is refused.  tls_certificate,
-    tls_key: PEM files.
-    """
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    names: tuple[HostName, ...] = ()
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key, both or neither")
-        return self
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether browsers come over TLS."""
-        return self.tls_certificate is not None
-
-    @property
-    def on_loopback(self) -> bool:
-        """Whether the address never leaves this machine."""
-        try:
-            return self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-class AccountSettings(Section):
-    """The HMI's own user on the plants, one that may only read.
-
-    password_file: a file only its owner can read; without it the environment's
-    TRIMTAB_HMI_PASSWORD or the credential `trimtab_hmi_password` is used, which otherwise come
-    first; in the account of a unit the file does.
-    """
-
-    user: Annotated[str, Field(min_length=1)] | None = "observer"
-    password_file: Path | None = None
 
 
 class LoginSettings(Section):
     """How long an operator stays logged in, and how often a login may fail.
 
-    idle_s: without an action or a new page.  lifetime_s: at most.  attempts: wrong logins of one
-    user, or from one address, in window_s.
+    idle_s: without an action or a new page.  lifetime_s: at most.  attempts: wrong logins from one
+    address in window_s; of one user, from all addresses together, four times as many.
     """
 
     idle_s: Positive = 900.0
@@ -119,7 +64,9 @@ class UnitSettings(Section):
     name: in addresses of pages; absent = from the configuration.  title: for people.  journal: in
     place of the controller's [journal] path, which is relative to the controller's working folder.
     events: the object whose alarms are shown; absent = the Server object.  account: in place of the
-    common one.
+    common one.  users: a name for the users that the plant knows; units with the same name are
+    logged in on together.  Absent: those of all units without an account of their own, and of a
+    unit that has one its own.
     """
 
     config: Path
@@ -128,16 +75,21 @@ class UnitSettings(Section):
     journal: Path | None = None
     events: str | None = None
     account: AccountSettings | None = None
+    users: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 class HmiSettings(Section):
-    """The whole of hmi.toml.  viewers: browsers that may watch at once."""
+    """The whole of hmi.toml.
+
+    viewers: browsers that may watch at once.  viewers_per_address: of these, from one address.
+    """
 
     web: WebSettings = WebSettings()
     account: AccountSettings = AccountSettings()
     login: LoginSettings = LoginSettings()
     security: OwnSecurity = OwnSecurity()
     viewers: Annotated[int, Field(ge=1, le=1000)] = 64
+    viewers_per_address: Annotated[int, Field(ge=1, le=1000)] = 16
     log: LogSettings = LogSettings()
     units: Annotated[list[UnitSettings], Field(min_length=1, max_length=200)]
 
@@ -172,26 +124,6 @@ def for_units(
     units = [UnitSettings(config=config.absolute()) for config in configs]
     account = AccountSettings() if user is None else AccountSettings(user=user)
     return _with_web(HmiSettings(account=account, units=units), web or {}, "command line")
-
-
-def read_account(account: AccountSettings, *, own: bool = False) -> SecretStr | None:
-    """The password of the HMI's own user: environment, else credential, else file.
-
-    own: the account of one unit, whose file comes first, since the others are those of all units.
-    Raises ConfigError for a file that cannot be used.
-    """
-    if own and account.password_file is not None:
-        return read_secret(account.password_file, key="units.account.password_file")
-    given = os.environ.get(PASSWORD)
-    if given:
-        return SecretStr(given)
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    credential = None if not folder else Path(folder) / CREDENTIAL
-    if credential is not None and credential.is_file():
-        return SecretStr(credential.read_text(encoding="utf-8").strip())
-    if account.password_file is None:
-        return None
-    return read_secret(account.password_file, key="account.password_file")
 
 
 def _checked(data: dict[str, object], file: Path | str) -> HmiSettings:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from controller.configuration.units import Conversion
     from controller.core.types import Measurement
+    from controller.hmi.alarm_limits import AlarmLimit
+    from controller.hmi.alarms import Alarm
 
 DELIVERY_S = 5.0
 """Age of a delivery from which on a value is stale where its tag has no limit of its own: five
@@ -30,9 +32,10 @@ SIGNIFICANT = 7
 class Seen:
     """What is known of a unit at one instant.
 
-    problem: why there is no connection.  ranges: of the setpoints, as the server tells them.
-    monotonic_s: the clock of deliveries.  beat_s, dcs_beat_s: seconds since the controller's and
-    the DCS's heartbeat last moved; None: never seen to.
+    problem: why there is no connection.  ranges, limits: of the setpoints and of the measurements,
+    as the server tells them.  standing: alarms by their key.  monotonic_s: the clock of deliveries.
+    beat_s, dcs_beat_s: seconds since the controller's and the DCS's heartbeat last moved; None:
+    never seen to.
     """
 
     image: Mapping[str, Measurement]
@@ -42,6 +45,8 @@ class Seen:
     monotonic_s: float
     tail: Tail = field(default_factory=Tail)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[AlarmLimit, ...]] = field(default_factory=dict)
+    standing: Mapping[str, Alarm] = field(default_factory=dict)
     alarms: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     beat_s: float | None = None

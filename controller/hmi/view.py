@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.configuration.choices import among
-from controller.hmi import words
+from controller.hmi import cv_alarms, words
 from controller.hmi.handshake import lamps, lease, limit_s
 from controller.hmi.offers import actions, selector
 from controller.hmi.values import at, digits, finite
@@ -59,18 +59,19 @@ def view(unit: Unit, seen: Seen) -> dict[str, Any]:
 def details(unit: Unit, seen: Seen) -> dict[str, Any]:
     """What the page of a unit shows beside the summary."""
     scan = seen.tail.scan
+    no_return = None if scan is None else scan.get("time_to_no_return_s")
     return {
         "time": seen.now.isoformat(timespec="milliseconds"),
         "plant_time_s": seen.number("clock.plant_time"),
         "journal_text": seen.tail.problem,
         "missing": list(seen.missing),
         "handshake": lamps(unit, seen),
-        "lease": lease(unit, seen),
+        "lease": lease(unit, seen, heard=controller(unit, seen)[0] == words.RUNNING),
         "moves": [_move(unit, place, seen) for place in range(len(unit.binding.mvs))],
         "certificate": _certificate(seen),
         "conditions": [] if scan is None else scan["conditions"],
-        "time_to_no_return_s": None if scan is None else finite(scan.get("time_to_no_return_s")),
-        "no_return_text": "" if scan is None else words.no_return_text(scan),
+        "time_to_no_return_s": finite(no_return),
+        "no_return_text": words.no_return_text(no_return),
         "model": _model(unit, scan),
         "actions": actions(unit, seen),
     }
@@ -128,6 +129,8 @@ def _cv(unit: Unit, place: int, seen: Seen) -> dict[str, Any]:
         "low": finite(max(model.low, cv.pv.low)),
         "high": finite(min(model.high, cv.pv.high)),
         "safe_high": finite(model.safe_high),
+        "limits": cv_alarms.limits(cv, seen),
+        "alarm": cv_alarms.alarm(cv, seen),
         "digits": digits(model.low, model.high),
         "quality": seen.quality(cv.pv.key),
         **_staleness(seen, cv.pv.key, cv.pv.stale_after_s),

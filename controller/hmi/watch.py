@@ -64,12 +64,23 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled; a fault of this unit is shown as its own and ends no other."""
+        this = asyncio.current_task()
         while True:
             try:
-                await self._attempt()
+                await asyncio.create_task(self._attempt())
             except Exception as error:  # noqa: BLE001 - whatever one unit's words have caused
                 self._fail(error)
+            if this is not None and this.cancelling():
+                # A group of tasks that ends by a fault forgets that it was cancelled meanwhile.
+                raise asyncio.CancelledError
             await asyncio.sleep(FAULT_PAUSE_S)
+
+    def begin(self) -> None:
+        """Show the unit for the first time; a fault is told as one, and does not end the others."""
+        try:
+            self.show()
+        except Exception as error:  # noqa: BLE001 - as in run
+            self._fail(error)
 
     async def _attempt(self) -> None:
         """Watch until something fails."""
@@ -103,6 +114,8 @@ class Watch:
             monotonic_s=now,
             tail=self.tail.tail,
             ranges=line.ranges,
+            limits=line.limits,
+            standing={alarm.key: alarm for alarm in line.alarms.all()},
             alarms={**counted(line.alarms.all()), "told": line.has_alarms},
             missing=line.missing,
             beat_s=None if self._beat_s is None else now - self._beat_s,
@@ -194,7 +207,7 @@ class Station:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             for watch in self.watches.values():
-                watch.show()
+                watch.begin()
                 group.create_task(watch.run())
             group.create_task(self._tell())
 
@@ -208,7 +221,7 @@ class Station:
 
     def tell(self) -> None:
         """Publish what is told of all units together."""
-        units = [watch.summary for watch in self.watches.values()]
+        units = [watch.summary for watch in self.watches.values() if watch.summary]
         self.hub.publish("units", "units", units)
         self.hub.publish("alarms", "alarms", self.alarms())
 

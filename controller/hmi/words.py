@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from controller.core.state import Mode
@@ -106,9 +107,17 @@ def novelty_text(novelty: float | None) -> str:
     return f"Unlike the training data ({novelty:.2f} times the threshold)"
 
 
-def no_return_text(scan: Mapping[str, Any]) -> str:
-    """What no number says of the time for which the moves in force may be held."""
-    return "beyond the horizon" if scan.get("time_to_no_return_s") == "inf" else ""
+def no_return_text(value: float | str | None) -> str:
+    """What no number of seconds says of the time for which the moves in force may be held.
+
+    value: as the journal has it: null (NaN) where no CV has a ceiling or nothing was computed,
+    "inf" beyond the horizon, negative once the ceiling cannot be kept any more.  "" where the
+    number says it all, or nothing is known.
+    """
+    seconds = math.nan if value is None else float(value)
+    if seconds < 0.0:
+        return "already past: the ceiling cannot be kept"
+    return "beyond the horizon" if math.isinf(seconds) else ""
 
 
 def _positive(value: Any) -> bool:

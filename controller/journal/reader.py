@@ -26,6 +26,11 @@ SELECT seq, tab, run, scan_id, document, hash FROM (
   SELECT seq, 'event', run, NULL, document, hash FROM event)
 WHERE seq > ? ORDER BY seq LIMIT ?
 """
+_TALLY = """
+SELECT count(*), max(scan_id), sum(json_extract(document, '$.mode_after') = 'AUTO'),
+       sum(json_extract(document, '$.overrun')) FROM (
+  SELECT scan_id, document FROM scan WHERE run = ? AND scan_id > ? ORDER BY scan_id LIMIT ?)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +159,16 @@ class Reader:
         """Run -> number of its scans, of runs that have any."""
         rows = self._connection.execute("SELECT run, count(*) FROM scan GROUP BY run").fetchall()
         return {int(run): int(count) for run, count in rows}
+
+    def tally(self, run: int, *, after: int, limit: int) -> tuple[int, int, int, int]:
+        """(scans, last scan_id, of them in AUTO, of them past the deadline) of a run.
+
+        Of at most `limit` scans with a scan_id above `after`, in order; the last is `after` where
+        there are none.
+        """
+        row = self._connection.execute(_TALLY, (run, after, limit)).fetchone()
+        scans, last, auto, overruns = (0 if value is None else int(value) for value in row)
+        return scans, last if scans else after, auto, overruns
 
     def head(self) -> tuple[int, str]:
         """(number of rows, hash of the last): what to keep elsewhere to detect a cut."""

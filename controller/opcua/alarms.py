@@ -1,72 +1,130 @@
-"""The plant's alarms, counted: a subscription to the conditions of OPC UA (OPC 10000-9).
+"""The plant's alarms, counted, from the events of its conditions in OPC UA (OPC 10000-9).
 
-They inform only: nothing is decided by them.  A server without conditions is no fault.  A second
-subscription, so that a flood of events holds up no value.
+They inform only: nothing is decided by them.  `controller.opcua.alarm_watch` keeps the subscription
+that fills a book.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
-from controller.opcua.events import CONDITION, event_item, refresh_request
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from controller.opcua.events import Field
 
-PUBLISHING_S = 1.0
 LOWEST_MEDIUM, LOWEST_HIGH = 334, 667
 """Where priorities begin on OPC UA's scale of severity, 1 to 1000, in thirds."""
 
+MOST = 1000
+"""Alarms that are kept: a server may tell of any number."""
+
+LONGEST_KEY = 4096
+"""Characters of a node id that are kept; the standard allows no more (OPC 10000-3, 8.2.4)."""
+
 _IDS = ua.ObjectIds
-_FIELDS: tuple[Field, ...] = (
+FIELDS: tuple[Field, ...] = (
+    (_IDS.BaseEventType, "EventType"),
     (_IDS.BaseEventType, "Severity"),
     (_IDS.ConditionType, "Retain"),
     (_IDS.AlarmConditionType, "ActiveState/Id"),
     (_IDS.AcknowledgeableConditionType, "AckedState/Id"),
+    (_IDS.AlarmConditionType, "SuppressedOrShelved"),
     (_IDS.ConditionType, "BranchId"),
 )
+_REFRESH_START = ua.NodeId(_IDS.RefreshStartEventType)
+_REFRESH_END = ua.NodeId(_IDS.RefreshEndEventType)
+_STALE = (ua.NodeId(_IDS.RefreshRequiredEventType), ua.NodeId(_IDS.EventQueueOverflowEventType))
+"""After these the server no longer vouches for what it has told."""
 
 
 class AlarmBook:
-    """How every condition stands that the server has told of."""
+    """How every condition stands that one subscription has told of, since the last refresh.
 
-    def __init__(self) -> None:
+    refreshing, complete: the server tells, or has told, all that stood.  stale: events may have
+    been lost since.  lost: the subscription has ended.  heard_s: time of its last sign of life.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._standing: dict[tuple[str, str], tuple[str, str]] = {}
+        self._clock = clock
+        self._short = False
+        self.refreshing = self.complete = self.stale = self.lost = False
+        self.heard_s = clock()
+
+    @property
+    def due(self) -> bool:
+        """Whether to ask anew what stands; also where alarms had no room and there is some."""
+        return self.stale or (self._short and len(self._standing) < MOST)
+
+    def begin(self) -> None:
+        """Start from nothing: the server is about to be asked what stands."""
+        self._standing.clear()
+        self.refreshing = self.complete = self.stale = self._short = False
 
     def counts(self) -> Mapping[tuple[str, str], int]:
-        """(priority, state) -> how many alarms; what is not there is 0."""
+        """(priority, state) -> how many alarms, `MOST` in all at most; what is not there is 0."""
         return Counter(self._standing.values())
 
     def published(self, result: ua.PublishResult) -> None:
-        """Take in a notification."""
+        """Take in a notification, or a keep-alive."""
+        self.heard_s = self._clock()
         for notification in result.NotificationMessage.NotificationData or ():
             if isinstance(notification, ua.EventNotificationList):
-                for event in notification.Events:
-                    self.take([field.Value for field in event.EventFields])
+                for event in notification.Events or ():
+                    self.take([field.Value for field in event.EventFields or ()])
+            elif isinstance(notification, ua.StatusChangeNotification):
+                self.lost = True
 
     def take(self, fields: list[Any]) -> None:
-        """Take in one event: the fields of `_FIELDS` and the ConditionId, which no other has."""
-        if len(fields) != len(_FIELDS) + 1 or fields[-1] is None:
+        """Take in one event: the fields of `FIELDS` and the ConditionId, which no other has."""
+        if len(fields) != len(FIELDS) + 1:
             return
-        severity, retain, active, acknowledged, branch, condition = fields
-        key = str(condition), str(branch)
-        state = _state(active=active, acknowledged=acknowledged)
-        if not retain or state is None:
+        kind, severity, retain, active, acknowledged, shelved, branch, condition = fields
+        if kind == _REFRESH_START:
+            self.begin()
+            self.refreshing = True
+        elif kind == _REFRESH_END:
+            self.complete = self.refreshing  # of another it does not tell what came before it
+            self.refreshing = False
+        elif kind in _STALE:
+            self.stale = True
+        elif isinstance(condition, ua.NodeId) and not condition.is_null():
+            state = _state(active=active, acknowledged=acknowledged, shelved=shelved)
+            self._note(
+                (_key(condition), _key(branch)),
+                (_priority(severity), state) if retain and state is not None else None,
+            )
+
+    def _note(self, key: tuple[str, str], standing: tuple[str, str] | None) -> None:
+        if standing is None:
             self._standing.pop(key, None)
+        elif key in self._standing or len(self._standing) < MOST:
+            self._standing[key] = standing
         else:
-            self._standing[key] = _priority(severity), state
+            self._short = True
 
 
-def _state(*, active: object, acknowledged: object) -> str | None:
+def _key(node: object) -> str:
+    """A node id as text; "" for none, which servers tell as null or as nothing."""
+    return (
+        node.to_string()[:LONGEST_KEY] if isinstance(node, ua.NodeId) and not node.is_null() else ""
+    )
+
+
+def _state(*, active: object, acknowledged: object, shelved: object) -> str | None:
     """The state of ISA-18.2; None for a condition that is normal, or no alarm."""
+    if not active and not (active is False and acknowledged is False):
+        return None
+    if shelved is True:
+        return "shelved"
     if active:
         return "unacknowledged" if acknowledged is False else "acknowledged"
-    return "returned" if active is False and acknowledged is False else None
+    return "returned"
 
 
 def _priority(severity: object) -> str:
@@ -74,48 +132,3 @@ def _priority(severity: object) -> str:
     if number >= LOWEST_HIGH:
         return "high"
     return "medium" if number >= LOWEST_MEDIUM else "low"
-
-
-async def watch(session: Any) -> AlarmBook | None:
-    """Subscribe on an open session; the book, which fills by itself, or None without conditions.
-
-    Raises the connection's FAULTS.
-    """
-    book = AlarmBook()
-    created = await session.create_subscription(
-        ua.CreateSubscriptionParameters(
-            RequestedPublishingInterval=1000.0 * PUBLISHING_S,
-            RequestedLifetimeCount=600,
-            RequestedMaxKeepAliveCount=60,
-            MaxNotificationsPerPublish=0,
-            PublishingEnabled=True,
-        ),
-        callback=book.published,
-    )
-    (made,) = await session.create_monitored_items(
-        ua.CreateMonitoredItemsParameters(
-            SubscriptionId=created.SubscriptionId,
-            TimestampsToReturn=ua.TimestampsToReturn.Neither,
-            ItemsToCreate=[event_item(ua.NodeId(_IDS.Server), 1, _FIELDS, _conditions())],
-        )
-    )
-    if not made.StatusCode.is_good() or not await _refreshed(session, created.SubscriptionId):
-        await session.delete_subscriptions([created.SubscriptionId])
-        return None
-    return book
-
-
-async def _refreshed(session: Any, subscription: int) -> bool:
-    """Ask for what stands already; False where the server knows no conditions."""
-    (result,) = await session.call([refresh_request(subscription)])
-    good: bool = result.StatusCode.is_good()
-    return good
-
-
-def _conditions() -> ua.ContentFilter:
-    """Lets conditions through, and nothing else."""
-    of_type = ua.ContentFilterElement(
-        FilterOperator=ua.FilterOperator.OfType,
-        FilterOperands=[ua.LiteralOperand(Value=ua.Variant(CONDITION))],
-    )
-    return ua.ContentFilter(Elements=[of_type])

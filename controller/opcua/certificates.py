@@ -6,10 +6,8 @@ folder, so that trust ends when the file is removed.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -18,10 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from controller.configuration.file_mode import refuse_open
 from controller.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEY_BITS = range(2048, 4097)
 """RSA key lengths of both policies (OPC 10000-7: Basic256Sha256, Aes256_Sha256_RsaPss)."""
@@ -149,11 +149,7 @@ def load_key(file: Path, *, key: str, action: str) -> RSAPrivateKey:
             file=file, key=key, received=error.strerror or str(error),
             allowed="a private key, PEM, without password", action=action,
         ) from None  # fmt: skip
-    if mode & _closed_to(file):
-        raise ConfigError(
-            file=file, key=key, received=f"mode {mode:04o}",
-            allowed="a file that only its owner can read", action=f"chmod 600 {file}",
-        )  # fmt: skip
+    refuse_open(file, mode, key=key)
     try:
         loaded = load_pem_private_key(content, password=None)
     except MALFORMED:
@@ -164,13 +160,6 @@ def load_key(file: Path, *, key: str, action: str) -> RSAPrivateKey:
             action=action,
         )  # fmt: skip
     return loaded
-
-
-def _closed_to(file: Path) -> int:
-    """Mode bits that a key must not have; systemd's access list shows as a group bit."""
-    guarded = os.environ.get("CREDENTIALS_DIRECTORY")
-    by_systemd = guarded is not None and file.resolve().is_relative_to(Path(guarded).resolve())
-    return 0o007 if by_systemd else 0o077
 
 
 def kept(folder: Path) -> Iterator[Kept]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
-from controller.opcua.alarms import watch
+from controller.opcua.alarm_watch import AlarmWatch
 from controller.opcua.encoding import encode
 from controller.opcua.endpoint import ABANDON_S, CLOSE_S, hang_up
 from controller.opcua.image import SERVER_TIME
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from controller.configuration.references import MethodRef, NodeRef
-    from controller.opcua.alarms import AlarmBook
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.image import ProcessImage
 
@@ -71,6 +70,7 @@ class Connection:
         self._limits = OperationLimits()
         self._reads: list[tuple[list[str], ua.ReadParameters]] = []
         self._subscription = Subscription(wanted.read, image)
+        self._alarms: AlarmWatch | None = None
         self.certificate: x509.Certificate | None = None
 
     @classmethod
@@ -132,9 +132,11 @@ class Connection:
             items_per_call=limits.monitor,
         )
 
-    async def watch_alarms(self) -> AlarmBook | None:
-        """Subscribe to the server's alarms; None where it has none.  Raises FAULTS."""
-        return await watch(self._client.uaclient.session)
+    async def alarms(self) -> Mapping[tuple[str, str], int] | None:
+        """(priority, state) -> how many alarms stand; None while not known.  Raises nothing."""
+        if self._alarms is None:
+            self._alarms = AlarmWatch(self._client.uaclient.session)
+        return await self._alarms.counts()
 
     @property
     def silent(self) -> bool:

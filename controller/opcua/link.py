@@ -20,9 +20,8 @@ from controller.opcua.endpoint import ABANDON_S, CLOSE_S, FAULTS
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
 from controller.opcua.nodes import NodesRefusedError
 from controller.opcua.outbound import NEVER, Outbound
-from controller.opcua.requests import NOT_CONNECTED, Failed, Requests, detail_of
+from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
 from controller.opcua.security import ServerRefusedError
-from controller.opcua.time_limit import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from controller.configuration.binding import Binding
     from controller.core.types import Measurement, Move, Tick, WriteOutcome
     from controller.metrics import Metrics
-    from controller.opcua.alarms import AlarmBook
     from controller.opcua.connection import Wanted
     from controller.opcua.endpoint import Endpoint
     from controller.opcua.outbound import Ownership
@@ -97,8 +95,6 @@ class Link:
         self._opened_s = NEVER
         self._pause_s = 0.0
         self._frozen: Mapping[str, Measurement] = {}
-        self._alarms: AlarmBook | None = None
-        self._alarms_asked = 0
         if endpoint.security is not None:
             self._expires("own", endpoint.security.certificate)
 
@@ -200,21 +196,12 @@ class Link:
         return self._image.measurements()
 
     async def alarms(self) -> Mapping[tuple[str, str], int] | None:
-        """(priority, state) -> how many alarms of the plant; None where it tells of none.
+        """(priority, state) -> how many alarms of the plant; None while that is not known.
 
-        Asks each session once, so that this is no part of connecting nor of a scan.
+        No part of connecting nor of a scan: it asks for what it lacks when it is called.
         """
         connection = self._connection
-        if connection is None or not self.connected:
-            return None
-        if self._alarms_asked != self._sessions:
-            self._alarms_asked, self._alarms = self._sessions, None
-            try:
-                async with time_limit(UNHURRIED_S):
-                    self._alarms = await connection.watch_alarms()
-            except FAULTS as error:
-                self._log.info("no_alarms", reason=detail_of(error))
-        return None if self._alarms is None else self._alarms.counts()
+        return None if connection is None or not self.connected else await connection.alarms()
 
     async def _keep(self) -> None:
         while True:

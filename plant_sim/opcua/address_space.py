@@ -13,7 +13,12 @@ from asyncua import Server, ua
 
 from plant_sim.opcua.history_recorder import HistoryRecorder
 from plant_sim.opcua.methods import METHODS
-from plant_sim.opcua.node_items import VARIANT_TYPES, node_items, parent_path
+from plant_sim.opcua.node_items import (
+    VARIANT_TYPES,
+    condition_references,
+    node_items,
+    parent_path,
+)
 from plant_sim.unit.faults import Quality, Reading
 from plant_sim.unit.tag_image import Shown
 from plant_sim.unit.tag_table import FOLDERS, TAGS
@@ -67,6 +72,9 @@ class AddressSpace:
         results = await server.iserver.isession.add_nodes(list(node_items(index)))
         for result in results:
             result.StatusCode.check()
+        references = list(condition_references(index))
+        for linked in await server.iserver.isession.add_references(references):
+            linked.check()
         return cls(server, index)
 
     async def publish(

@@ -9,6 +9,7 @@ from datetime import datetime
 from asyncua import ua
 
 from plant_sim.opcua.event_filter import CONDITION_ID
+from plant_sim.opcua.node_items import LIMIT_NAMES
 from plant_sim.unit.alarms import Alarm, State
 from plant_sim.unit.tag_table import FOLDERS, NOTIFIER, TAGS
 
@@ -16,10 +17,9 @@ Fields = dict[str, ua.Variant]
 
 _NUMBERS = {tag.path: tag.number for tag in TAGS}
 _LIMIT_STATES = {
-    "T_H": ("High", ua.ObjectIds.ExclusiveLimitStateMachineType_High),
-    "T_HH": ("HighHigh", ua.ObjectIds.ExclusiveLimitStateMachineType_HighHigh),
+    "High": ua.ObjectIds.ExclusiveLimitStateMachineType_High,
+    "HighHigh": ua.ObjectIds.ExclusiveLimitStateMachineType_HighHigh,
 }
-"""Alarms with a limit: name of the limit, and of its state."""
 _CONDITION = (
     ua.ObjectIds.AlarmConditionType,
     ua.ObjectIds.AcknowledgeableConditionType,
@@ -136,7 +136,8 @@ def _limit(alarm: Alarm) -> Fields:
     limit = alarm.definition.limit
     if limit is None:
         return {"NormalState": _node(0)}
-    name, state = _LIMIT_STATES[alarm.definition.name]
+    name = LIMIT_NAMES[alarm.definition.name]
+    state = _LIMIT_STATES[name]
     return {
         f"{name}Limit": _double(limit.value),
         f"{name}Deadband": _double(limit.deadband),
@@ -147,7 +148,7 @@ def _limit(alarm: Alarm) -> Fields:
 
 def _effective(alarm: Alarm) -> str:
     if alarm.active and alarm.definition.limit is not None:
-        return _LIMIT_STATES[alarm.definition.name][0]
+        return LIMIT_NAMES[alarm.definition.name]
     return "Active" if alarm.active else "Inactive"
 
 

@@ -1,4 +1,4 @@
-"""The tag table as OPC UA nodes: the AddNodes items of every object, variable, method and type.
+"""The tag table as OPC UA nodes: the items of every object, variable, method, type and reference.
 
 Analogue tags are `AnalogUnitRangeType` with `EURange` and `EngineeringUnits` (codes of UNECE
 Recommendation 20), enumerations are data types of their own with `EnumStrings`.
@@ -11,6 +11,8 @@ from typing import Any
 from asyncua import ua
 
 from plant_sim.opcua.methods import METHODS
+from plant_sim.unit.alarm_table import DEFINITIONS
+from plant_sim.unit.alarms import Definition
 from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, NOTIFIER, TAGS
 from plant_sim.unit.tags import Argument, Kind, Method, Tag
 
@@ -24,6 +26,8 @@ UNITS = {
 }
 """Unit -> UNECE common code, symbol, name (UNECE Recommendation 20)."""
 UNIT_NAMESPACE = "http://www.opcfoundation.org/UA/units/un/cefact"
+LIMIT_NAMES = {"T_H": "High", "T_HH": "HighHigh"}
+"""Alarms with a limit: which one it is (OPC 10000-9, LimitAlarmType)."""
 PROPERTY_OFFSET = 100_000
 """A property's node id is this plus ten times its owner's id, plus its place."""
 
@@ -31,6 +35,7 @@ READ = ua.AccessLevel.CurrentRead.mask
 WRITE = ua.AccessLevel.CurrentWrite.mask
 HISTORY_READ = ua.AccessLevel.HistoryRead.mask
 VARIANT_TYPES = {kind: ua.VariantType[kind.value] for kind in Kind}
+_TAG_NUMBERS = {tag.path: tag.number for tag in TAGS}
 _BLANK: dict[Kind, Any] = {
     Kind.BOOLEAN: False,
     Kind.UINT32: 0,
@@ -76,6 +81,43 @@ def node_items(index: int) -> Iterator[ua.AddNodesItem]:
         yield from _variable(tag, index)
     for method in METHODS:
         yield from _method(method, index)
+    for alarm in DEFINITIONS:
+        yield from _alarm_properties(alarm, index)
+
+
+def condition_references(index: int) -> Iterator[ua.AddReferencesItem]:
+    """From what an alarm watches to its condition, so that a client finds it from the tag."""
+    numbers = {**FOLDERS, **_TAG_NUMBERS}
+    for alarm in DEFINITIONS:
+        is_tag = alarm.source in _TAG_NUMBERS
+        source = ua.NodeId(numbers[alarm.source], index)
+        target = ua.NodeId(alarm.number, index)
+        for one, other, forward, node_class in (
+            (source, target, True, ua.NodeClass.Object),
+            (target, source, False, ua.NodeClass.Variable if is_tag else ua.NodeClass.Object),
+        ):
+            yield ua.AddReferencesItem(
+                SourceNodeId=one,
+                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasCondition),
+                IsForward=forward,
+                TargetNodeId=other,
+                TargetNodeClass=node_class,
+            )
+
+
+def _alarm_properties(alarm: Definition, index: int) -> Iterator[ua.AddNodesItem]:
+    """What OPC 10000-9 calls the input and the limits of an alarm; they never change here."""
+    properties: dict[str, ua.Variant] = {}
+    if alarm.source in _TAG_NUMBERS:
+        node = ua.NodeId(_TAG_NUMBERS[alarm.source], index)
+        properties["InputNode"] = ua.Variant(node, ua.VariantType.NodeId)
+    if alarm.limit is not None:
+        name = LIMIT_NAMES[alarm.name]
+        double = ua.VariantType.Double
+        properties[f"{name}Limit"] = ua.Variant(alarm.limit.value, double)
+        properties[f"{name}Deadband"] = ua.Variant(alarm.limit.deadband, double)
+    for place, (name, value) in enumerate(properties.items()):
+        yield _property(alarm.number, place, name, value, index)
 
 
 def _item(

@@ -16,14 +16,14 @@ async def confirm(viewer, question: str) -> None:
     await viewer.gone("dialog")
 
 
-async def inject(plant, kind: str) -> None:
+async def inject(plant, kind: str, magnitude: float = 0.0) -> None:
     """Give the thermometer a fault for a day of plant time, or take it away."""
     async with plant.login("engineer") as engineer:
         await engineer.call(
             "Sim/InjectFault",
             ua.Variant("R101/PV/Temperature", ua.VariantType.String),
             ua.Variant(kind, ua.VariantType.String),
-            ua.Variant(0.0, ua.VariantType.Double),
+            ua.Variant(magnitude, ua.VariantType.Double),
             ua.Variant(86400.0, ua.VariantType.Double),
         )
 
@@ -33,6 +33,18 @@ async def brief(plant, controller, tmp_path):
     """An HMI whose logins end after three idle seconds."""
     running = Hmi(tmp_path, plant.password("observer"), idle_s=3.0)
     running.configure([("R101", "R101", controller.config)])
+    await running.start()
+    yield running
+    await running.end()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def others(plant, controller, tmp_path):
+    """An HMI of one plant twice, as if the second knew other users."""
+    running = Hmi(tmp_path, plant.password("observer"))
+    running.configure([("R101", "R101", controller.config), ("R103", EVIL, controller.config)])
+    with running.settings.open("a", encoding="utf-8") as file:
+        file.write('users = "theirs"\n')  # in the table of the last unit
     await running.start()
     yield running
     await running.end()
@@ -64,6 +76,21 @@ async def test_wrong_login_is_refused_and_the_right_one_leads_back(view, as_oper
     await viewer.page.get_by_role("button", name="Log out").click()
     await viewer.says("#session", "Log in")
     await viewer.says("#controls-why", "Read-only: log in")
+
+
+async def test_the_login_asks_which_plant_where_their_users_are_others(others, view, as_operator):
+    viewer = await view("/login?next=/units/R103", at=others)
+    page = viewer.page
+    assert await page.locator("#unit option").all_inner_texts() == ["R101", EVIL]
+    await page.fill("#user", as_operator[0])
+    await page.fill("#password", as_operator[1])
+    await page.get_by_label("Plant").select_option("R103")
+    await page.click("#login button")
+    await page.wait_for_url("**/units/R103")
+    await viewer.says("#session", "operator")
+    await viewer.shown(".modes button:enabled")
+    await viewer.go("/units/R101")
+    await viewer.says("#controls-why", "operator is not logged in on R101")
 
 
 @pytest.mark.parametrize("wanted", ["//example.org/", "/.//example.org/login"])
@@ -190,6 +217,18 @@ async def test_alarms_are_sorted_filtered_and_a_comment_of_markup_is_text(
     await viewer.says("section[data-tag=Temperature] .stale-note", "bad|stale")
     await inject(plant, "clear")
     await viewer.says("section[data-tag=Temperature] .stale-note", "^$")
+
+
+@pytest.mark.usefixtures("in_auto")
+async def test_an_alarm_of_a_limit_stands_beside_its_value(view, operator, plant):
+    viewer = await view("/units/R101")
+    beside = "section[data-tag=Temperature] .value-alarm"
+    await inject(plant, "spike", 361.8 - await operator.get("Sim/Truth/Temperature"))
+    await viewer.says(beside, "T_H, medium, (unacknowledged|returned)$")
+    await viewer.shown(f"{beside} .mark.medium")
+    await inject(plant, "clear")
+    await operator.wait("R101/Alarms/T_H/Active", value=False, seconds=30.0)
+    await viewer.says(beside, "T_H, medium, returned$")
 
 
 async def test_a_session_that_ended_is_told_and_controls_go_off(view, brief, as_operator):

@@ -59,6 +59,20 @@ async def test_a_hidden_page_gives_its_connection_back(view):
     await viewer.says("#link", "^live$")
 
 
+async def test_a_page_that_was_hidden_for_long_is_old_until_it_hears_again(view):
+    viewer = await view("/")
+    await viewer.says("#link", "^live$")
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+      document.dispatchEvent(new Event("visibilitychange"));
+      return document.body.dataset.link;
+    }"""
+    assert await viewer.page.evaluate(hide, arg=True) == "live"
+    await asyncio.sleep(6.0)
+    assert await viewer.page.evaluate(hide, arg=False) == "lost"
+    await viewer.says("#link", "^live$")
+
+
 @pytest.mark.usefixtures("in_auto")
 async def test_the_page_survives_a_restart_of_the_hmi(view, hmi, picture):
     viewer = await view("/units/R101", forgiving=True)
@@ -84,6 +98,9 @@ async def test_the_page_survives_a_restart_of_the_controller(view, controller):
     assert await controller.process.end(signal.SIGINT) == 0
     await viewer.says(".side .facts", "stopped|silent")
     await viewer.says(".side .mode[data-stale=yes]", ".")
+    await viewer.says(".side section[data-stale=yes]:has(.verdict)", "Certificate")
+    await viewer.says(".side", "Lease: Not known here")
+    await viewer.shown("section[data-tag=InitiatorFeed] .steps [data-stale=yes]")
     await controller.start()
     await viewer.says(".side .facts", "running")
     await viewer.says(".side .mode", "^(INIT|MANUAL|SHADOW|SHED)$")
@@ -99,6 +116,8 @@ async def test_the_page_survives_a_restart_of_the_plant(view, plant, picture):
     await viewer.says(".side .problem", "No connection to opc.tcp")
     await viewer.shown("section[data-tag=Temperature][data-stale=yes]")
     await viewer.says("section[data-tag=Temperature] .stale-note", "stale")
+    await viewer.shown(".side section[data-stale=yes]:has(.alarm-words)")
+    await viewer.says(".side", "selected\\s*[A-Z]+, stale")
     await picture(viewer, "plant-lost-light")
     await plant.start()
     await viewer.says("section[data-tag=Temperature] .stale-note", "^$", seconds=60.0)

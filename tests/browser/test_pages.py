@@ -89,7 +89,7 @@ async def test_overview_shows_what_the_plant_says(view, operator):
     await viewer.says(f"{card} .sp-value", f"SP {setpoint:.2f}")
     shown = float(await viewer.text(f"{card} .value"))
     assert shown == pytest.approx(await operator.get("R101/PV/Temperature"), abs=10.0)
-    await viewer.says(f"{card} .limits", "320 to 365 K.*ceiling 362 K")
+    await viewer.says(f"{card} .limits", "320 to 365 K; ceiling 362 K, H 361 K, HH 365 K")
     await viewer.says("article[data-unit=R102] .problem", "No connection to opc.tcp://127.0.0.1:9")
 
 
@@ -105,6 +105,17 @@ async def test_unit_page_shows_moves_certificate_lamps_and_scan(view):
     await viewer.says(".scan-words", r"[\d.]+ ms of \d+ ms")
     for lamp in ("Permit", "Request", "Active"):
         await viewer.says(f".lamps li:has-text('{lamp}')", f"{lamp}on")
+
+
+@pytest.mark.usefixtures("in_auto")
+async def test_limits_are_in_the_legend_the_table_and_what_is_read_out(view):
+    viewer = await view("/units/R101")
+    loop = "section[data-tag=Temperature]"
+    await viewer.says(f"{loop} .legend", "PVSPceilingalarm limitrange")
+    await viewer.page.locator(f"{loop} summary").click()
+    await viewer.says(f"{loop} caption", "^Limits: ceiling 362 K, H 361 K, HH 365 K, ")
+    label = await viewer.page.get_attribute(f"{loop} .chart", "aria-label")
+    assert "H 361, HH 365" in label
 
 
 async def test_history_picks_ranges_and_says_what_is_wrong(view):
@@ -139,6 +150,7 @@ async def test_journal_leads_from_runs_to_a_scan(view):
     await viewer.page.locator("#runs td a").last.click()
     await viewer.says("h1", "Journal of run 1")
     await viewer.says("#events", "start|mode|operator")
+    await viewer.says("#clock", r"^\d\d:\d\d:\d\d UTC([+-]\d\d:\d\d)?$")
     await viewer.page.fill("#goto-scan", "2")
     await viewer.page.get_by_role("button", name="Open").click()
     await viewer.says("h1", "Scan 2 of run 1")
@@ -151,7 +163,9 @@ async def test_journal_leads_from_runs_to_a_scan(view):
 
 async def test_model_page_shows_card_envelope_and_novelty(view):
     viewer = await view("/units/R101/model")
-    await viewer.says("#model .card-text", "polymer-cstr")
+    await viewer.says("#model .card-text h3", "polymer-cstr")
+    await viewer.shown("#model .card-text table")
+    await viewer.shown("#model .card-text li")
     await viewer.says("#model", r"novelty\s*[\d.]+")
     await viewer.says("#model [data-tag=Temperature]", r"^3\d\d\.\d+")
 

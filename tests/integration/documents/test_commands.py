@@ -36,7 +36,7 @@ ELSEWHERE = {
 """Pages that a test of their own runs from top to bottom."""
 APPS = {"trimtab": controller_app, "trimtab-plant": plant_app, "trimtab-models": models_app}
 PROGRAMS = {*APPS, "make", "python", "pip", "sudo", "systemctl", "journalctl", "uawrite", "uaread"}
-PROGRAMS |= {"mv", "cp", "read", "promtool", "git", "systemd/install", "amtool", "curl"}
+PROGRAMS |= {"mv", "cp", "read", "promtool", "git", "systemd/install", "amtool", "curl", "sed"}
 ANSWER_S = 60.0
 
 
@@ -53,7 +53,7 @@ class Command:
 class Rule:
     """What is done with the commands that match.
 
-    how: run; stays (started, ready, interrupted); walk, small (tests below run several in order);
+    how: run; stays (started, ready, interrupted); walk, small, watch (tests below run several);
     elsewhere (another test runs it; its options are parsed); make (it has the target); helped (its
     --help names every option); systemd (it has the verb, we have the unit); allowed (not run).
     why: the test, or the reason.  without: what the copy must not have.  change: pairs to replace.
@@ -71,7 +71,7 @@ class Rule:
 CONNECTING = "tests/integration/controller/soft_plant/test_connecting.py"
 MONITORING = "tests/integration/monitoring/test_monitor_command.py"
 EVALUATION = "tests/integration/models/test_evaluate.py"
-PKI = ("etc/trimtab/pki", "etc/trimtab/hmi-pki")
+PKI = tuple(f"etc/trimtab/{name}-pki" for name in ("R101", "R102", "hmi"))
 SHIPPED = (("work/polymer-cstr-7/bundle", str(ROOT / "models/artifacts/polymer-cstr")),)
 ELSEWHERE = {ROOT / "docs/connecting.md": CONNECTING}
 """Pages that a test of their own runs from top to bottom."""
@@ -99,7 +99,11 @@ RULES = (
     Rule(r"python3 -c .*backup.*", "run"),
     Rule(r"systemd/install .*--root .*", "run"),
     Rule(r"systemd/install( .*)?", "run", also=' --root "$PWD/machine"'),
-    Rule(r"install -m 0(600|644) .*", "run"),
+    Rule(r"install (-m 0(600|644)|-d) .*", "run"),
+    Rule(r"cp -r config/.* /etc/(prometheus|grafana/provisioning)/", "run"),
+    Rule(r"sed -i .* /etc/prometheus/.*", "run"),
+    Rule(r"amtool --alertmanager\.url=\S+ alert add .*", "watch"),
+    Rule(r"curl --silent --fail http://127\.0\.0\.1:9090/\S+", "watch"),
     Rule(r"_TRIMTAB_COMPLETE=source_bash trimtab \| tee .*", "run"),
     Rule(r"(promtool|amtool) .*", "run"),
     Rule(r"trimtab-models (show|recipes)", "run"),
@@ -116,7 +120,7 @@ RULES = (
     Rule(r"python -m benchmarks\S* .*", "helped", "measures, and wants a quiet machine"),
     Rule(r"(apt-get|pip|\.venv/bin/python -m pip) install .*", "allowed", "fetches packages"),
     Rule(r"python3 -m venv \.venv", "allowed", "every make target does it"),
-    Rule(r"cp -r \S+.* /(opt/trimtab|etc/prometheus/)", "allowed", "copies out of the checkout"),
+    Rule(r"cp -r \. /opt/trimtab", "allowed", "copies out of the checkout"),
     Rule(r"(cd|mv) /opt/trimtab( /opt/trimtab\.old)?", "allowed", "a folder of the machine"),
     Rule(r"ln -sf /opt/trimtab/\.venv/bin/(\S+) /usr/local/bin/\1", "allowed", "in /usr"),
     Rule(r"cp config/controller\.toml (\S+ )?\.", "run"),
@@ -335,10 +339,15 @@ def furnish(folder, port):
     etc.mkdir(parents=True)
     for name in ("tags.toml", "users.toml"):
         shutil.copy(folder / name, etc)
-    shutil.copy(folder / "controller.toml", etc / "R101.toml")
-    shutil.copy(secret, etc / "R101.password")
-    for name in ("pki", "hmi-pki"):
-        shutil.copytree(folder / "pki", etc / name)
+    for unit in ("R101", "R102"):
+        shutil.copy(folder / "controller.toml", etc / f"{unit}.toml")
+        shutil.copy(secret, etc / f"{unit}.password")
+    for name in PKI:
+        shutil.copytree(folder / "pki", folder / name)
+    shutil.copytree(ROOT / "config/prometheus", folder / "etc/prometheus")
+    shutil.copy(ROOT / "config/alertmanager/alertmanager.yml", folder / "etc/prometheus")
+    (folder / "etc/grafana/provisioning").mkdir(parents=True)
+    (folder / "var/lib/grafana/dashboards/trimtab").mkdir(parents=True)
     journals = folder / "var/lib/trimtab/R101"
     journals.mkdir(parents=True)
     for copy in (journals / "journal.db", folder / "journal.db", folder / "backup.db"):
@@ -421,6 +430,45 @@ def test_the_three_terminals_of_the_readme(tmp_path):
         for lasting in (controller, plant):
             if lasting is not None:
                 lasting.kill()
+
+
+def begins(command, name):
+    return rule_of(command.text).how == "watch" and command.text.startswith(name)
+
+
+def test_what_watches_starts_with_the_shipped_files_and_takes_an_alert(place, tmp_path):
+    """Prometheus and Alertmanager as in the step on monitoring, on ports of their own."""
+    for program in ("prometheus", "prometheus-alertmanager"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is absent: apt-get install --no-install-recommends {program}")
+    etc = place[0] / "etc/prometheus"
+    ports = {"9090": str(free_port()), "9093": str(free_port())}
+    prometheus = (
+        f"prometheus --config.file={etc}/prometheus.yml --storage.tsdb.path={tmp_path}/p"
+        f" --web.listen-address=127.0.0.1:{ports['9090']} --enable-feature=exemplar-storage"
+    )
+    alertmanager = (
+        f"prometheus-alertmanager --config.file={etc}/alertmanager.yml --storage.path={tmp_path}/a"
+        f" --cluster.listen-address= --web.listen-address=127.0.0.1:{ports['9093']}"
+    )
+    both = [Lasting(text, tmp_path) for text in (prometheus, alertmanager)]
+    try:
+        for port in ports.values():
+            tries = "--retry 100 --retry-delay 1 --retry-all-errors"
+            ask(f"curl --silent --fail {tries} http://127.0.0.1:{port}/-/ready", tmp_path)
+        (targets,), (alert,) = (
+            [re.sub("909[03]", lambda m: ports[m[0]], c.text) for c in COMMANDS if begins(c, name)]
+            for name in ("curl", "amtool")
+        )
+        until = time.monotonic() + ANSWER_S
+        while '"plant_unit":"R101"' not in (said := ask(targets, tmp_path)):
+            assert time.monotonic() < until, said
+            time.sleep(0.2)
+        ask(alert, tmp_path)
+        assert "Test" in ask(alert.partition(" alert ")[0] + " alert", tmp_path)
+    finally:
+        for lasting in both:
+            lasting.kill()
 
 
 SMALL = """
@@ -532,4 +580,4 @@ def test_systemd_has_the_verb_and_we_have_the_unit(text):
 
 def test_what_is_allowed_gives_a_reason():
     for rule in RULES:
-        assert rule.how in {"run", "stays", "walk", "small"} or rule.why, rule
+        assert rule.how in {"run", "stays", "walk", "small", "watch"} or rule.why, rule

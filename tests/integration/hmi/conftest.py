@@ -247,4 +247,5 @@ def tls(tmp_path_factory):
             serialization.NoEncryption(),
         )
     )
+    paths[1].chmod(0o600)
     return paths

@@ -2,10 +2,12 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 
 import pytest
 from asyncua import ua
 
+from controller.hmi.logins import MOST_OF_ONE
 from tests.integration.hmi.conftest import Hmi
 from tests.support.waiting import until
 
@@ -72,6 +74,17 @@ async def test_a_login_is_the_plants_and_its_cookie_is_safe(world, browser):
     assert answer.json() == {"done": True}
     assert (await browser.json("/api/session"))["user"] is None
     assert world.plant.password("operator") not in world.hmi.log.read_text()
+
+
+async def test_one_account_does_not_take_the_room_of_all_logins(world):
+    async with AsyncExitStack() as stack:
+        browsers = [
+            await stack.enter_async_context(world.logged_in("observer"))
+            for _ in range(MOST_OF_ONE + 1)
+        ]
+        users = [(await browser.json("/api/session"))["user"] for browser in browsers]
+        assert users == [None, *["observer"] * MOST_OF_ONE]
+        assert "too many logins of this user" in world.hmi.log.read_text()
 
 
 @pytest.mark.parametrize(

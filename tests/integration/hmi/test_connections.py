@@ -3,44 +3,14 @@
 import asyncio
 import contextlib
 import json
-from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 
 from controller.hmi import connections, context, gate
-from controller.hmi.context import Context, cookie_name
+from controller.hmi.crowd import Crowd
 from controller.hmi.hub import Hub
-from controller.hmi.logins import Logins
-from controller.hmi.server import Server, _config, _socket
-from controller.hmi.settings import HmiSettings, LoginSettings, UnitSettings, WebSettings
-from controller.hmi.watch import Station
-
-HEAD, CLOSE = "Host: 127.0.0.1\r\n", "Connection: close\r\n"
-
-
-class Running:
-    """A server without units, in this process, so that its limits can be made short."""
-
-    def __init__(self, hub: Hub, server: Server, port: int) -> None:
-        self.hub, self.server, self.port = hub, server, port
-
-    @asynccontextmanager
-    async def connection(self, limit=2**16):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-
-    async def ask(self, text: str) -> str:
-        async with self.connection() as (reader, writer):
-            writer.write(text.encode())
-            return (await asyncio.wait_for(reader.read(), 10)).decode()
-
-    @property
-    def open(self) -> int:
-        return len(self.server.server_state.connections)
+from tests.integration.hmi.serving import CLOSE, HEAD, serving
 
 
 @pytest_asyncio.fixture
@@ -48,32 +18,8 @@ async def running(monkeypatch):
     monkeypatch.setattr(connections, "REQUEST_S", 0.3)
     monkeypatch.setattr(connections, "UNREAD_S", 0.3)
     monkeypatch.setattr(context, "BODY_S", 0.2)
-    hub = Hub(2)
-    web = WebSettings(port=0)
-    listening = _socket(web)
-    port = listening.getsockname()[1]
-    made = Context(
-        settings=HmiSettings(web=web, units=[UnitSettings(config="unused.toml")]),
-        hub=hub,
-        station=Station({}, hub),
-        logins=Logins({}, LoginSettings()),
-        cookie=cookie_name(port, encrypted=False),
-        histories={},
-    )
-    server = Server(_config(made, web))
-    task = asyncio.create_task(server.serve([listening]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event
-        await asyncio.sleep(0.01)
-    yield Running(hub, server, port)
-    hub.close()
-    server.should_exit = True
-    await task
-
-
-async def ended(running: Running) -> None:
-    async with asyncio.timeout(5):
-        while running.open:  # noqa: ASYNC110 - uvicorn's set has no event
-            await asyncio.sleep(0.02)
+    async with serving() as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -84,7 +30,7 @@ async def test_a_header_that_never_comes_whole(running, said):
     async with running.connection() as (reader, writer):
         writer.write(said.encode())
         assert await asyncio.wait_for(reader.read(), 5) == b""
-    await ended(running)
+    await running.ended()
 
 
 async def test_a_trickle_does_not_win_time(running):
@@ -95,7 +41,7 @@ async def test_a_trickle_does_not_win_time(running):
                     writer.write(b"G")
                     await writer.drain()
                     await asyncio.sleep(0.02)
-    await ended(running)
+    await running.ended()
 
 
 async def test_a_body_that_never_comes_whole(running):
@@ -110,7 +56,7 @@ async def test_a_body_that_never_comes_whole(running):
         writer.write(f"{head}{{".encode())
         answer = await asyncio.wait_for(reader.read(), 5)
     assert b"408" in answer.split(b"\r\n")[0]
-    await ended(running)
+    await running.ended()
 
 
 @pytest.mark.parametrize(
@@ -138,9 +84,7 @@ async def test_a_viewer_that_never_reads_is_let_go_and_others_are_not(running):
     ):
         for writer in (silent, reading):
             writer.write(f"GET /api/stream HTTP/1.1\r\n{HEAD}\r\n".encode())
-        async with asyncio.timeout(5):
-            while running.hub.viewers < 2:  # noqa: ASYNC110 - until both watch
-                await asyncio.sleep(0.01)
+        await running.watched(2)
         silent.transport.pause_reading()
         got, number = 0, 0
         async with asyncio.timeout(20):
@@ -153,24 +97,26 @@ async def test_a_viewer_that_never_reads_is_let_go_and_others_are_not(running):
             assert connection.transport.get_write_buffer_size() < 3_000_000
 
 
-async def test_connections_are_limited(running, monkeypatch):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
-    monkeypatch.setattr(connections, "REQUEST_S", 30.0)
-    held = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
-    async with running.connection() as (reader, _):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-    for _, writer in held:
-        writer.close()
-    await ended(running)
-    answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
-    assert answer.startswith("HTTP/1.1 200")
+async def test_connections_are_limited():
+    async with serving(room=Crowd(3)) as running:
+        held = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
+        async with running.connection() as (reader, _):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        for _, writer in held:
+            writer.close()
+        await running.ended()
+        answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
+        assert answer.startswith("HTTP/1.1 200")
 
 
-async def test_requests_at_once_are_limited(running, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_REQUESTS", 0)
-    answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
-    assert answer.startswith("HTTP/1.1 503")
-    assert '{"error":' in answer
+async def test_requests_at_once_are_limited(monkeypatch):
+    monkeypatch.setattr(gate, "SPARE_REQUESTS", 0)
+    async with serving(viewers=1) as running, running.connection() as (_, viewer):
+        viewer.write(f"GET /api/stream HTTP/1.1\r\n{HEAD}\r\n".encode())
+        await running.watched(1)
+        answer = await running.ask(f"GET /api/units HTTP/1.1\r\n{HEAD}{CLOSE}\r\n")
+        assert answer.startswith("HTTP/1.1 503")
+        assert '{"error":' in answer
 
 
 async def test_a_fault_of_ours_is_no_secret_and_no_traceback(running, monkeypatch):

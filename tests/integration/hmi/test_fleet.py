@@ -17,12 +17,25 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+THIRD = """
+users = "ours"
+[[units]]
+name = "R103"
+config = "controller.toml"
+users = "theirs"
+"""
 SECOND = """
 [[units]]
 name = "R102"
 config = "other.toml"
 journal = "none/journal.db"
 """
+
+
+async def connected(browser):
+    """All units, once the first has its plant."""
+    units = (await browser.json("/api/units"))["units"]
+    return units if units and units[0]["connected"] else None
 
 
 async def test_one_plant_that_is_down_does_not_hide_the_other(world, tmp_path):
@@ -33,18 +46,22 @@ async def test_one_plant_that_is_down_does_not_hide_the_other(world, tmp_path):
     await hmi.start(more=SECOND)
     try:
         async with hmi.browser() as browser:
-
-            async def first_connected():
-                units = (await browser.json("/api/units"))["units"]
-                return units if units[0]["connected"] else None
-
-            first, second = await until(first_connected, 30.0, "R101 is connected")
+            first, second = await until(lambda: connected(browser), 30.0, "R101 is connected")
             assert (second["unit"], second["connected"]) == ("R102", False)
             assert (second["controller"], second["mode"]) == ("unknown", None)
             assert first["cvs"][0]["pv"] is not None
             view = await browser.json("/api/units/R102")
-            assert "no journal yet" in view["journal_text"]
+            assert view["journal_text"] == "no journal yet"
             assert (await browser.json("/api/units/R102/runs"))["runs"] == []
+            for _ in range(3):  # one plant says so, and the other cannot take it back
+                answer = await browser.login("nobody", "a wrong password")
+                assert answer.status_code == 401
+            answer = await browser.login("nobody", "a wrong password")
+            assert answer.status_code == 429
+        assert await hmi.stop() == 0
+        await hmi.start(more=SECOND)
+        async with hmi.browser() as browser:
+            await until(lambda: connected(browser), 30.0, "R101 is connected again")
             answer = await browser.login("operator", world.plant.password("operator"))
             told = answer.json()
             assert set(told["units"]) == {"R101"}
@@ -53,6 +70,40 @@ async def test_one_plant_that_is_down_does_not_hide_the_other(world, tmp_path):
             answer = await browser.post("/api/units/R102/actions", body)
             assert answer.status_code == 403
             assert "did not take the login" in answer.json()["error"]
+        assert await hmi.stop() == 0
+    finally:
+        hmi.process.kill()
+
+
+async def test_a_password_is_sent_to_the_plants_of_its_users_alone(world, tmp_path):
+    """Two units of one plant, configured as if they knew different users."""
+    (tmp_path / "controller.toml").write_text(world.controller.config.read_text())
+    hmi = Hmi(tmp_path, world.plant)
+    await hmi.start(more=THIRD)
+    try:
+        async with hmi.browser() as browser:
+            page = await browser.client.get("/login")
+            for value in ("R101", "R103"):
+                assert f'<option value="{value}">' in page.text
+            credentials = {"user": "operator", "password": world.plant.password("operator")}
+            await browser.load()
+            for more, status in (({}, 400), ({"unit": "R999"}, 404), ({"unit": 3}, 400)):
+                answer = await browser.post("/api/login", {**credentials, **more})
+                assert answer.status_code == status
+            answer = await browser.post("/api/login", {**credentials, "unit": "R103"})
+            assert (set(answer.json()["units"]), answer.json()["refused"]) == ({"R103"}, {})
+            browser.csrf = answer.json()["csrf"]
+            body = {"action": "mode", "value": "AUTO"}
+            answer = await browser.post("/api/units/R101/actions", body)
+            assert (answer.status_code, "log in there" in answer.json()["error"]) == (403, True)
+            answer = await browser.post("/api/units/R103/actions", body)
+            assert answer.status_code == 200
+            answer = await browser.post("/api/actions/made-up")
+            assert answer.status_code == 404
+        assert [entry["outcome"] for entry in hmi.audit() if entry["event"] == "action"] == [
+            "not possible",
+            "nothing to confirm",
+        ]
         assert await hmi.stop() == 0
     finally:
         hmi.process.kill()

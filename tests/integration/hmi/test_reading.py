@@ -78,6 +78,9 @@ async def test_all_units_and_one(world, browser):
     assert view["certificate"]["certified"] is True
     assert 0.0 < view["scan"]["deadline_s"] <= 0.25
     assert view["scan"]["duration_s"] > 0.0
+    limits = [(limit["name"], limit["value"]) for limit in view["cvs"][1]["limits"]]
+    assert limits == [("H", 361.0), ("HH", 365.0)]  # the properties of the plant's conditions
+    assert view["cvs"][0]["limits"] == []
     lamps = {lamp["name"]: lamp["on"] for lamp in view["handshake"]}
     assert (lamps["permit"], lamps["active"], lamps["heartbeat_out"]) == (True, False, True)
     limits = {item["tag"]: (item["low"], item["high"]) for item in view["actions"]["setpoints"]}
@@ -167,7 +170,9 @@ async def test_the_model(browser):
     model = await browser.json("/api/units/R101/model")
     assert (model["name"], model["sample_time_s"]) == ("polymer-cstr", 300.0)
     assert len(model["sha256"]) == 64
-    assert model["card_text"].startswith("# polymer-cstr")
+    assert model["card"][0][0] == "h3"
+    assert model["card"][0][1].startswith("polymer-cstr")
+    assert "table" in {part[0] for part in model["card"]}
     assert [row["tag"] for row in model["envelope"]] == ["PolymerConc", "Temperature"]
     assert len(model["envelope_sides"][0]["normal"]) == 2
     assert model["novelty"] is not None
@@ -176,6 +181,7 @@ async def test_the_model(browser):
 async def test_runs_scans_and_one_scan(world, browser):
     runs = (await browser.json("/api/units/R101/runs"))["runs"]
     assert (runs[-1]["id"], runs[-1]["auto_scans"]) == (1, 0)
+    assert isinstance(runs[-1]["overruns"], int)
     scans = f"/api/units/R101/runs/{runs[0]['id']}/scans"
     page = await browser.json(scans, limit=3)
     assert len(page["scans"]) == 3

@@ -90,10 +90,17 @@ def of_the_day(watchers, day, expr: str) -> list:
 
 
 def commanded(watchers, day) -> list[float]:
-    """Steps of the day at which the controller was in command, and had been for some time."""
-    auto = 'min_over_time(trimtab_mode{plant_unit="R101",trimtab_mode="AUTO"}[2s])'
-    (mode,) = of_the_day(watchers, day, auto)
-    found = [at for at, value in mode["values"] if value == "1"]
+    """Steps of the day at which the controller was in command, and had been for some time.
+
+    A scan is shorter than the time between two scrapes: that it was late or held for one is told
+    by the counters alone.
+    """
+    unbroken = 'min_over_time(trimtab_mode{plant_unit="R101",trimtab_mode="AUTO"}[2s]) == 1'
+    for counter in ("mode_transitions", "correction_refused", "scan_skipped"):
+        rise = f'sum(increase(trimtab_{counter}_total{{plant_unit="R101"}}[2s]))'
+        unbroken = f"{unbroken} and on() {rise} == 0"
+    (mode,) = of_the_day(watchers, day, unbroken)
+    found = [at for at, _value in mode["values"]]
     assert len(found) >= FEWEST
     return found
 

@@ -18,6 +18,7 @@ import pytest
 from controller.journal.reader import Reader
 
 ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 START_S, AUTO_S, STOP_S = 120.0, 60.0, 30.0
 
 
@@ -33,7 +34,7 @@ class Monitor:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=ENVIRONMENT,
             )
 
     def wait_for(self, pattern: str, seconds: float) -> re.Match:
@@ -109,11 +110,15 @@ def test_everything_answers_at_its_address_and_ends_in_order(monitor, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_nothing_is_in_auto_by_itself_and_a_child_that_dies_ends_it(monitor):
+def test_nothing_is_in_auto_by_itself_and_a_child_that_dies_ends_it(monitor, tmp_path):
+    """And `trimtab check` finds no fault, such as heartbeats as far apart as the plant waits."""
     running = monitor("--speed", "300")
     metrics = running.wait_for(r"^ +controller +(http\S+)", START_S)[1]
     running.wait_for(r"^nothing is in AUTO until an operator selects it", START_S)
-    time.sleep(2.0)
+    (settings,) = (tmp_path / "runs").glob("*/controller.toml")
+    check = [sys.executable, "-m", "controller.cli", "check", "--config", str(settings)]
+    checked = subprocess.run(check, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     assert 'trimtab_mode{trimtab_mode="AUTO"} 0.0' in fetched(metrics)
     (plant,) = [
         pid

@@ -492,3 +492,19 @@ async def test_a_silent_controller_is_two_alarms_from_one_root(paused, fresh):
         last = await watch.until(5)
         assert [e.Retain for e in watch.events[3:]] == [False, True]
         assert last.Message.Text == "Shed acknowledged"
+
+
+async def test_conditions_are_found_from_their_tags_with_their_limits(plant):
+    async with plant.peer("observer") as peer:
+        tag = peer.client.get_node(peer.ids["R101/PV/Temperature"])
+        found = await tag.get_referenced_nodes(ua.ObjectIds.HasCondition)
+        assert {node.nodeid.Identifier for node in found} == {T_H.number, T_HH.number}
+        for alarm, name in ((T_H, "High"), (T_HH, "HighHigh")):
+            node = peer.client.get_node(ua.NodeId(alarm.number, peer.index))
+            assert await (await node.get_child("0:InputNode")).read_value() == tag.nodeid
+            for what, value in (("Limit", alarm.limit.value), ("Deadband", alarm.limit.deadband)):
+                assert await (await node.get_child(f"0:{name}{what}")).read_value() == value
+        (back,) = await node.get_referenced_nodes(
+            ua.ObjectIds.HasCondition, ua.BrowseDirection.Inverse
+        )
+        assert back.nodeid == tag.nodeid

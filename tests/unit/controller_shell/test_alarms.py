@@ -3,13 +3,23 @@
 import pytest
 from asyncua import ua
 
-from controller.opcua.alarms import AlarmBook
+from controller.opcua.alarms import FIELDS, MOST, AlarmBook
 
 T_HH, BAD_PV = ua.NodeId(1420, 2), ua.NodeId(1450, 2)
 
 
-def event(condition, *, severity=900, retain=True, active=True, acked=False, branch=None):
-    return [severity, retain, active, acked, branch, condition]
+LIMIT_ALARM = ua.NodeId(ua.ObjectIds.ExclusiveLimitAlarmType)
+
+
+def event(
+    condition, *, severity=900, retain=True, active=True, acked=False, shelved=False, branch=None
+):
+    return [LIMIT_ALARM, severity, retain, active, acked, shelved, branch, condition]
+
+
+def mark(kind):
+    """An event that is no condition: of a refresh, of a queue."""
+    return [ua.NodeId(kind), 1, *[None] * (len(FIELDS) - 1)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,74 @@ def test_branches_of_a_condition_are_alarms_of_their_own():
 
 def test_what_is_no_condition_is_not_counted():
     book = AlarmBook()
-    book.take([900, True, True, False, None, None])
+    book.take(event(None))
+    book.take(event(ua.NodeId()))
+    book.take(event("T_HH"))
     book.take([900])
+    book.take([])
     book.take(event(T_HH, active=None, acked=None))
     assert book.counts() == {}
+
+
+def test_an_alarm_that_is_shelved_or_suppressed_is_counted_as_that():
+    book = AlarmBook()
+    book.take(event(T_HH))
+    book.take(event(T_HH, shelved=True))
+    assert book.counts() == {("high", "shelved"): 1}
+    book.take(event(T_HH, shelved=True, active=False, acked=True))
+    assert book.counts() == {}
+
+
+def test_no_branch_is_no_branch_however_it_is_told():
+    book = AlarmBook()
+    book.take(event(T_HH))
+    book.take(event(T_HH, branch=ua.NodeId()))
+    assert book.counts() == {("high", "unacknowledged"): 1}
+
+
+def test_a_server_that_tells_of_alarms_without_end_fills_no_memory():
+    book = AlarmBook()
+    for number in range(MOST + 500):
+        book.take(event(ua.NodeId(number + 1, 2)))
+    assert book.counts() == {("high", "unacknowledged"): MOST}
+    assert len(book._standing) == MOST
+    assert not book.due
+    book.take(event(ua.NodeId(1, 2), acked=True))
+    assert book.counts()["high", "acknowledged"] == 1
+    book.take(event(ua.NodeId(1, 2), retain=False))
+    assert book.due, "there is room for those that had none"
+    book.begin()
+    long = ua.NodeId("x" * 1_000_000, 2)
+    book.take(event(long, branch=long))
+    assert sum(len(part) for key in book._standing for part in key) < 10_000
+
+
+def test_a_refresh_begins_from_nothing_and_is_complete_at_its_end():
+    book = AlarmBook()
+    book.take(event(T_HH))
+    book.take(mark(ua.ObjectIds.RefreshStartEventType))
+    book.take(event(BAD_PV))
+    assert not book.complete
+    book.take(mark(ua.ObjectIds.RefreshEndEventType))
+    assert book.complete
+    assert book.counts() == {("high", "unacknowledged"): 1}
+
+
+def test_the_end_of_a_refresh_whose_beginning_was_dropped_completes_nothing():
+    book = AlarmBook()
+    book.take(mark(ua.ObjectIds.RefreshStartEventType))
+    book.begin()
+    book.take(mark(ua.ObjectIds.RefreshEndEventType))
+    assert not book.complete
+
+
+@pytest.mark.parametrize(
+    "kind", [ua.ObjectIds.RefreshRequiredEventType, ua.ObjectIds.EventQueueOverflowEventType]
+)
+def test_a_server_that_lost_events_is_to_be_asked_anew(kind):
+    book = AlarmBook()
+    book.take(mark(kind))
+    assert book.stale
+    assert book.due
+    book.begin()
+    assert not book.due

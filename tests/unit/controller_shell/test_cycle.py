@@ -591,3 +591,14 @@ async def test_a_report_times_every_stage_and_counts_an_overrun(rig, monkeypatch
     assert isinstance(report.outcome, Written)
     assert report.duration_s == pytest.approx(0.7)
     assert replace(report, duration_s=0.4).overrun is False
+
+
+async def test_a_look_between_scans_tells_what_it_read():
+    rig = Rig()
+    await rig.scan()
+    rig.link.quality["cv.CV0.pv"] = Quality.BAD
+    rig.link.values["cv.CV1.pv"] = 61.0
+    seen = await rig.supervise()
+    assert np.isnan(seen.readings.cv[0])
+    assert seen.readings.cv[1] == 61.0
+    assert seen.readings.quality["cv.CV0.pv"] is Quality.BAD

@@ -46,7 +46,7 @@ async def no_alarms():
 async def test_quality_and_time_follow_every_change():
     image = {"a": held("a", Quality.GOOD, EARLY), "b": held("b", Quality.GOOD, None)}
     link = SimpleNamespace(connected=True, image=lambda: image, alarms=no_alarms)
-    reporter = SimpleNamespace(last=None)
+    reporter = SimpleNamespace(quality={})
     found = metrics()
     keeping = Housekeeping(
         link=link,
@@ -70,9 +70,13 @@ async def test_quality_and_time_follow_every_change():
     assert await shown() == ([2.0, 2.0], [LATE.timestamp(), pytest.approx(nan, nan_ok=True)])
     image["b"] = held("b", Quality.UNCERTAIN, EARLY)
     assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
-    reporter.last = SimpleNamespace(readings=SimpleNamespace(quality={"a": Quality.BAD}))
+    reporter.quality = {"a": Quality.BAD, "b": Quality.GOOD}
     assert await shown() == ([0.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
-    reporter.last, link.connected = None, False
+    reporter.quality = {"a": Quality.GOOD, "b": Quality.BAD}
+    image["a"] = held("a", Quality.BAD, LATE)
+    assert await shown() == ([0.0, 0.0], [LATE.timestamp(), EARLY.timestamp()])
+    image["a"] = held("a", Quality.GOOD, LATE)
+    reporter.quality, link.connected = {}, False
     assert await shown() == ([0.0, 0.0], [LATE.timestamp(), EARLY.timestamp()])
     link.connected = True
     assert await shown() == ([2.0, 1.0], [LATE.timestamp(), EARLY.timestamp()])
@@ -89,7 +93,7 @@ async def test_alarms_are_counted_and_unknown_without_a_plant_that_tells_of_them
         link=SimpleNamespace(connected=True, image=dict, alarms=alarms),
         metrics=found,
         journal=SimpleNamespace(health=lambda: HEALTHY),
-        reporter=SimpleNamespace(last=None),
+        reporter=SimpleNamespace(quality={}),
     )
 
     async def shown(priority, state):

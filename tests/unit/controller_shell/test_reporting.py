@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from controller.core.conditions import Condition, Effect, Effects
 from controller.core.modes import next_mode
-from controller.core.report import CycleReport
+from controller.core.report import CycleReport, Supervision
 from controller.core.state import Mode, ModeState
 from controller.core.types import (
     Advised,
@@ -23,8 +23,11 @@ from controller.core.types import (
     NotWritten,
     NotWrittenReason,
     OperatorMode,
+    Partial,
+    Quality,
     Refused,
     Tick,
+    WriteFailure,
     Written,
     flags,
     vector,
@@ -179,6 +182,30 @@ def test_a_move_that_was_not_accepted_is_not_applied(rig):
     assert rig.value("scans_total", outcome="not_written") == 1
 
 
+def test_an_mv_that_was_not_written_hits_no_limit_and_shows_no_target(rig):
+    rig.reporter.scan(moved(45.0, 60.0))
+    whole = moved(40.0, 60.0, readings=plain_readings(available=flags([False, True])))
+    kept = replace(whole.move, targets=vector([np.nan, 60.0]), write=flags([False, True]))
+    rig.reporter.scan(replace(whole, move=kept))
+    assert math.isnan(rig.value("action_applied", tag="MV0"))
+    assert rig.value("action_applied", tag="MV1") == 60.0
+    assert rig.value("limit_hits_total", tag="MV0", limit="low") == 0
+    assert rig.value("limit_hits_total", tag="MV1", limit="high") == 2
+    rig.reporter.scan(moved(45.0, 60.0))
+    assert rig.value("action_applied", tag="MV0") == 45.0
+    assert rig.value("move_ratio_total", tag="MV0") == pytest.approx(0.05 + 0.05)
+
+
+def test_of_a_move_that_was_accepted_in_part_that_part_is_shown(rig):
+    failure = WriteFailure(tag="mv.MV1.target", status="BadNotWritable")
+    outcome = Partial(failures=(failure,))
+    rig.reporter.scan(replace(moved(45.0, 60.0), outcome=outcome))
+    assert rig.value("action_applied", tag="MV0") == 45.0
+    assert math.isnan(rig.value("action_applied", tag="MV1"))
+    assert rig.value("move_ratio_total", tag="MV0") == pytest.approx(0.05)
+    assert rig.value("move_ratio_total", tag="MV1") == 0.0
+
+
 @pytest.mark.parametrize(
     ("proposal", "reason"),
     [
@@ -327,6 +354,39 @@ def test_the_margin_to_a_ceiling_and_the_plant_time_beyond_it(rig):
     rig.reporter.scan(report(readings=plain_readings(cv=vector([50.0, np.nan]))))
     assert math.isnan(rig.value("constraint_margin_ratio", **labels))
     assert rig.value("constraint_violation_seconds_total", **labels) == 600.0
+
+
+def look(**changes) -> Supervision:
+    whole = Supervision(
+        utc=UTC_NOW, readings=plain_readings(), before=AUTO, after=AUTO, conditions=()
+    )
+    return replace(whole, **changes)
+
+
+def test_margin_and_quality_are_of_the_last_look_and_not_of_the_last_scan(rig):
+    labels = {"constraint": "CV1.safe_high"}
+    rig.reporter.scan(report(readings=plain_readings(cv=vector([50.0, 70.0]))))
+    assert rig.value("constraint_margin_ratio", **labels) == pytest.approx(0.1)
+    rig.reporter.look(look(readings=plain_readings(cv=vector([50.0, 85.0]))))
+    assert rig.value("constraint_margin_ratio", **labels) == pytest.approx(-0.05)
+    assert rig.value("constraint_violation_seconds_total", **labels) == 0.0
+    quality = {"cv.CV1.pv": Quality.BAD}
+    unread = plain_readings(cv=vector([50.0, np.nan]), quality=quality)
+    rig.reporter.look(look(readings=unread))
+    assert math.isnan(rig.value("constraint_margin_ratio", **labels))
+    assert rig.reporter.quality == quality
+
+
+def test_between_scans_no_target_is_shown_of_what_the_controller_has_let_go(rig):
+    rig.reporter.scan(moved(45.0, 60.0))
+    rig.reporter.look(look())
+    assert rig.value("action_applied", tag="MV0") == 45.0
+    rig.reporter.look(look(readings=plain_readings(available=flags([False, True]))))
+    assert math.isnan(rig.value("action_applied", tag="MV0"))
+    assert rig.value("action_applied", tag="MV1") == 60.0
+    rig.reporter.look(look(after=ModeState(mode=Mode.SHED)))
+    assert math.isnan(rig.value("action_applied", tag="MV1"))
+    assert rig.value("mode", trimtab_mode=Mode.SHED.value) == 1.0
 
 
 def test_limits_are_those_in_force(rig):

@@ -44,7 +44,7 @@ def test_it_puts_everything_in_place_and_says_what_comes_next(tmp_path):
     for kind in ("sysusers", "tmpfiles"):
         placed = tmp_path / f"usr/local/lib/{kind}.d/trimtab.conf"
         assert placed.read_text() == (ROOT / f"systemd/trimtab.{kind}").read_text()
-    assert "trimtab certs init --pki /etc/trimtab/pki" in said
+    assert "certs init --pki /etc/trimtab/R101-pki --uri urn:$(hostname):trimtab:R101\n" in said
     assert "TRIMTAB_SERVER__PASSWORD_FILE=/etc/trimtab/R101.password \\\n" in said
     assert "IPAddressAllow=" in said
     assert "systemctl enable --now trimtab@R101" in said
@@ -174,8 +174,8 @@ def test_systemd_makes_the_folders_and_closes_the_secrets(tmp_path):
     install(tmp_path, "--unit", "R101")
     etc = tmp_path / "etc/trimtab"
     secrets = [etc / "R101.password", etc / "users.toml", etc / "hmi.key"]
-    secrets.append(etc / "pki/own/private_key.pem")
-    open_to_all = [etc / "R101.toml", etc / "pki/own/certificate.der"]
+    secrets.append(etc / "R101-pki/own/private_key.pem")
+    open_to_all = [etc / "R101.toml", etc / "R101-pki/own/certificate.der"]
     for file in (*secrets, *open_to_all):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()

@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from controller.cli import main as controller_app
+from controller.hmi.listening import SPARE
+from controller.hmi.logins import MOST_LOGINS
 from plant_sim.cli import main as plant_app
 
 FOLDER = Path(__file__).parents[3] / "systemd"
@@ -53,6 +55,13 @@ def test_systemd_has_nothing_to_say_about_all_of_them_together(analyze: str, tmp
         [analyze, "verify", *files, target], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_controller_has_a_password_a_key_and_certificates_of_its_own():
+    text = (FOLDER / "trimtab@.service").read_text()
+    paths = re.findall(r"(?m)^(?:LoadCredential=\w+:|Environment=\w+=)(/etc/\S+)", text)
+    assert len(paths) == 3
+    assert all(path.startswith("/etc/trimtab/%i") for path in paths)
 
 
 def test_systemd_has_nothing_to_say_about_the_unit(analyze: str, unit: Path):
@@ -129,6 +138,12 @@ def test_the_screens_have_an_account_and_a_key_of_their_own():
     controllers = dict(item.split(":") for item in setting("trimtab@.service", "LoadCredential"))
     assert not set(credentials.values()) & set(controllers.values())
     assert set(credentials) == {"trimtab_hmi_password", "trimtab_key"}
+
+
+def test_the_screens_have_files_for_all_whom_they_let_in():
+    """As many viewers, and as many operators on as many plants, as the settings allow."""
+    most = SPARE + 1000 + MOST_LOGINS * 200
+    assert int(setting("trimtab-hmi.service", "LimitNOFILE")[0]) > most
 
 
 def test_the_screens_yield_to_a_scan():

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.hmi import actions
 from controller.hmi.actions import MOST_PENDING, confirm, propose
@@ -75,17 +76,23 @@ def test_nothing_happens_before_the_second_step(watch, login, line):
     assert line.done == []
     assert run(confirm(login, token)) == f"{watch.unit.title}: AUTO is selected"
     assert line.done == [("handshake.mode", 2)]
-    with pytest.raises(RefusedError, match="nothing to confirm"):
+    with capture_logs() as lines, pytest.raises(RefusedError, match="nothing to confirm"):
         run(confirm(login, token))
+    (line,) = lines
+    assert (line["part"], line["event"], line["user"]) == ("hmi.audit", "action", "anna")
+    assert (line["outcome"], line["address"]) == ("nothing to confirm", "127.0.0.1")
 
 
 def test_a_token_grows_old(watch, login, line, monkeypatch):
     monkeypatch.setattr(actions, "TOKEN_S", -1.0)
     token, _ = propose(watch, login, {"action": "mode", "value": "AUTO"})
-    with pytest.raises(RefusedError) as caught:
+    with capture_logs() as lines, pytest.raises(RefusedError) as caught:
         run(confirm(login, token))
     assert caught.value.status == 410
     assert line.done == []
+    (told,) = lines
+    assert (told["part"], told["outcome"], told["user"]) == ("hmi.audit", "expired", "anna")
+    assert (told["unit"], told["what"], told["value"]) == (watch.unit.name, "mode", "AUTO")
 
 
 def test_first_steps_do_not_pile_up(watch, login):
@@ -139,5 +146,8 @@ def test_a_unit_that_did_not_take_the_login(watch, login, line):
     del login.lines["R101"]
     login.refused["R101"] = "the plant did not answer in time (timeout)"
     with pytest.raises(RefusedError, match="did not answer"):
+        propose(watch, login, {"action": "mode", "value": "AUTO"})
+    del login.refused["R101"]
+    with pytest.raises(RefusedError, match="users are others: log in there"):
         propose(watch, login, {"action": "mode", "value": "AUTO"})
     assert line.done == []

@@ -35,7 +35,7 @@ async def test_everybody_gets_the_very_same_bytes():
         assert first.startswith(b"event: unit\r\ndata: ")
         assert json.loads(first.split(b"data: ")[1]) == {"text": "two\nlines"}
         assert hub.viewers == 2
-        assert hub.full
+        assert hub.full("")
     assert hub.viewers == 0
 
 

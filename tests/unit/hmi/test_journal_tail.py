@@ -36,9 +36,8 @@ def tail(path):
 
 
 async def test_a_journal_that_comes_later(path, tail):
-    assert await tail.poll()
-    assert "no journal yet" in tail.tail.problem
     assert not await tail.poll()
+    assert tail.tail.problem == "no journal yet"  # without the path: everybody may read it
     write(path, report(0), report(1))
     assert await tail.poll()
     assert (tail.tail.scan["scan_id"], tail.tail.problem) == (1, "")
@@ -84,8 +83,9 @@ async def test_a_file_that_is_no_journal(path, tail):
     assert await tail.poll()
     assert "not a database" in tail.tail.problem
     assert await tail.past() == []
-    with pytest.raises(NoRecordError, match="cannot be read"):
+    with pytest.raises(NoRecordError, match="cannot be read") as caught:
         runs(path, {})
+    assert str(path.parent) not in tail.tail.problem + str(caught.value)
 
 
 def test_runs_and_scans(path):
@@ -96,7 +96,11 @@ def test_runs_and_scans(path):
     assert (first["id"], first["scans"], first["auto_scans"]) == (1, 3, 3)
     assert first["reason"] == "done"
     assert (second["id"], second["ended"]) == (2, None)
-    assert counted == {1: (3, 3), 2: (1, 1)}
+    assert first["overruns"] == 0
+    assert {run: (tally.last, tally.auto) for (run, _), tally in counted.items()} == {
+        1: (2, 3),
+        2: (0, 1),
+    }
     found = page(path, 1, before=None, limit=2)
     assert [row["scan"] for row in found["scans"]] == [2, 1]
     assert found["next"] == 1

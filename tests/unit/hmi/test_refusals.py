@@ -6,13 +6,13 @@ import pytest
 from starlette.requests import Request
 
 from controller.errors import ConfigError
-from controller.hmi.attempts import MOST_KEYS, Attempts
+from controller.hmi.accounts import read_account
 from controller.hmi.errors import RefusedError
 from controller.hmi.fleet import prepare
 from controller.hmi.gate import host_names, host_of
 from controller.hmi.query import filled, instant, number_of, only, parameters, table, text_of, whole
-from controller.hmi.settings import WebSettings, for_units, load_hmi, read_account
-from controller.testing import FakeClock
+from controller.hmi.settings import for_units, load_hmi
+from controller.hmi.web_settings import WebSettings
 
 
 def request(query: str) -> Request:
@@ -76,30 +76,6 @@ def test_a_text_that_is_not_empty():
             filled({"t": value}, "t", 10, blank=blank)
 
 
-def test_logins_that_fail_have_to_wait_by_user_and_by_address():
-    clock = FakeClock()
-    attempts = Attempts(3, 60.0, clock)
-    for number in range(3):
-        assert attempts.wait_s(["user anna", "address 1"]) == 0.0
-        attempts.failed(["user anna", f"address {number}"])
-        clock.advance(1.0)
-    assert attempts.wait_s(["user anna", "address 9"]) == pytest.approx(57.0)
-    assert attempts.wait_s(["user bert", "address 1"]) == 0.0
-    clock.advance(57.0)
-    assert attempts.wait_s(["user anna"]) == 0.0
-    attempts.failed(["user anna"])
-    attempts.forgive(["user anna"])
-    attempts.succeeded("user anna")
-    assert attempts.wait_s(["user anna"]) == 0.0
-
-
-def test_memory_of_failures_is_bounded():
-    attempts = Attempts(3, 60.0, FakeClock())
-    for number in range(MOST_KEYS + 500):
-        attempts.failed([f"user {number}"])
-    assert len(attempts) == MOST_KEYS
-
-
 @pytest.mark.parametrize(
     ("header", "name"),
     [
@@ -140,6 +116,11 @@ def hmi_toml(tmp_path: Path, text: str) -> Path:
         ("[login]\nidle_s = 0\n[[units]]\nconfig = 'a'", "idle_s"),
         ("[account]\npassword = 'x'\n[[units]]\nconfig = 'a'", "password_file"),
         ("[account]\nuser = ''\n[[units]]\nconfig = 'a'", "account.user"),
+        ("[web]\nproxies = ['proxy.example']\n[[units]]\nconfig = 'a'", "the address or network"),
+        ("[web]\nproxies = ['0.0.0.0/0']\n[[units]]\nconfig = 'a'", "the address or network"),
+        ("[web]\nproxies = ['10.1.2.3/8']\n[[units]]\nconfig = 'a'", "the address or network"),
+        ("[[units]]\nconfig = 'a'\nusers = ''", "users"),
+        ("viewers_per_address = 0\n[[units]]\nconfig = 'a'", "viewers_per_address"),
         ("viewers = 0\n[[units]]\nconfig = 'a'", "viewers"),
         ("not toml", "TOML"),
     ],

@@ -210,6 +210,11 @@ def test_a_missing_certificate_has_its_reason(unit, seen, tail, proposal, words)
     assert not shown["certificate"]["certified"]
 
 
+def test_the_lease_of_a_controller_that_is_not_heard_is_not_known(unit, seen, tail):
+    assert view(unit, seen(tail=tail()))["lease"] == {"held": True, "text": "Held"}
+    assert view(unit, seen(tail=tail(age_s=90.0)))["lease"]["held"] is None
+
+
 def test_lamps_follow_the_tags(unit, seen):
     on = {
         "handshake.permit": True,

@@ -23,7 +23,7 @@ const COLUMNS = [
   { title: "Alarm", key: (alarm) => alarm.name },
   { title: "Message", key: (alarm) => alarm.message ?? "", class: "wide-text" },
   { title: "Source", key: (alarm) => alarm.source ?? "" },
-  { title: "Time", key: (alarm) => alarm.time ?? "" },
+  { title: "Time", key: (alarm) => alarm.time ?? "", class: "nowrap" },
   { title: "Comment", key: (alarm) => alarm.comment ?? "" },
   { title: "" },
 ];

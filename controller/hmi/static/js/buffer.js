@@ -49,6 +49,7 @@ export function instant(view) {
     values[`sp/${cv.tag}`] = cv.sp;
   }
   for (const mv of view.mvs) values[`actual/${mv.tag}`] = mv.stale ? null : mv.actual;
+  if (view.mode_stale) return values; // what a silent controller said last is not of now
   for (const move of view.moves ?? []) {
     values[`policy/${move.tag}`] = move.policy;
     values[`corrected/${move.tag}`] = move.corrected;

@@ -3,7 +3,7 @@ import { confirmAction } from "./confirm.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { onSession, whyNot } from "./shell.js";
 import { panel } from "./tables.js";
-import { fixed, spaced } from "./words.js";
+import { fixed, short, spaced } from "./words.js";
 
 export class Controls {
   constructor(unit) {
@@ -16,7 +16,7 @@ export class Controls {
     this.node = panel("Controls", this.why, this.modes, this.setpoints, this.shedWords, this.shed);
     this.inputs = [];
     this.view = null;
-    onSession(() => this.enable());
+    this.end = onSession(() => this.enable());
   }
 
   update(view) {
@@ -28,7 +28,7 @@ export class Controls {
       setAttribute(
         button,
         "aria-pressed",
-        button.value === (view.selected ?? view.actions?.selected) ? "true" : "false",
+        view.connected && button.value === view.actions?.selected ? "true" : "false",
       );
     for (const one of this.inputs) one.update(view);
     const shed = view.handshake?.find((part) => part.name === "shed");
@@ -106,7 +106,7 @@ class Setpoint {
     setAttribute(this.input, "min", low);
     setAttribute(this.input, "max", high);
     setAttribute(this.input, "placeholder", cv ? fixed(cv.sp, digits) : null);
-    setText(this.range, `${fixed(low, digits)} to ${fixed(high, digits)} ${unit}`);
+    setText(this.range, `${short(low)} to ${short(high)} ${unit}`);
   }
 
   async submit(event) {

@@ -1,9 +1,11 @@
 // History of a range, read from the plant's own record.
 import { ApiError, get, path } from "./api.js";
 import { byId, el, setText } from "./dom.js";
+import { legend } from "./looks.js";
+import { limitWords, limitsOf } from "./marks.js";
 import { start, unitName } from "./shell.js";
-import { panel, table } from "./tables.js";
-import { Trend, legend, valuesTable } from "./trends.js";
+import { panel, table, valuesTable } from "./tables.js";
+import { Trend } from "./trends.js";
 import { fixed, localInput, serverNow, spaced, stamp, toDate } from "./words.js";
 
 const PRESETS = [
@@ -68,12 +70,19 @@ async function load() {
 async function readVariables() {
   const view = await get(path("api", "units", unitName));
   return [...view.cvs, ...view.mvs].map(
-    ({ tag, title, unit, digits, range_low: bottom, range_high: top, low, high }) => ({
+    ({ tag, title, unit, digits, low, high, ...rest }) => ({
       tag,
       title: title || spaced(tag),
       unit,
       digits: digits ?? 2,
-      range: [bottom ?? low ?? null, top ?? high ?? null],
+      range: [low ?? null, high ?? null],
+      limits: limitsOf(rest).map(({ name, value, ceiling = false }) => ({
+        name,
+        value,
+        look: ceiling ? "ceiling" : "alarm",
+        label: ceiling ? "ceiling" : "alarm limit",
+        always: false,
+      })),
     }),
   );
 }
@@ -104,12 +113,26 @@ const linesOf = ({ tag }, series) =>
       look: LOOK[name.split("/")[0]] ?? "figure",
     }));
 
-function chart({ title, unit, digits, lines, range: extent }, time, series, start, end) {
-  const trend = new Trend({ title: `History of ${title}`, unit, digits, lines, range: extent, onRange: setRange });
+function chart({ title, unit, digits, lines, limits, range: extent }, time, series, start, end) {
+  const trend = new Trend({
+    title: `History of ${title}`,
+    unit,
+    digits,
+    lines,
+    limits: () => limits,
+    range: extent,
+    onRange: setRange,
+  });
+  const kinds = new Map(limits.map(({ look, label }) => [look, { look, label }]));
   const box = panel(
     `${title} [${unit}]`,
     trend.node,
-    el("div", { class: "loop-foot" }, legend(lines), tableBox(lines, time, series, digits)),
+    el(
+      "div",
+      { class: "loop-foot" },
+      legend([...lines, ...kinds.values()]),
+      tableBox(lines, time, series, digits, limitWords(limits, unit)),
+    ),
   );
   box.classList.add("loop");
   trends.push(trend);
@@ -121,7 +144,7 @@ function chart({ title, unit, digits, lines, range: extent }, time, series, star
   return box;
 }
 
-function tableBox(lines, time, series, digits) {
+function tableBox(lines, time, series, digits, limits) {
   const columns = lines.map(({ key, label }) => ({ label, values: series[key] }));
   const box = el("details", {}, el("summary", {}, "Figures"));
   box.addEventListener(
@@ -129,7 +152,7 @@ function tableBox(lines, time, series, digits) {
     () =>
       box.open &&
       box.childElementCount === 1 &&
-      box.append(el("div", { class: "scroll" }, valuesTable(time, columns, digits, 24))),
+      box.append(el("div", { class: "scroll" }, valuesTable(time, columns, digits, 24, limits))),
   );
   return box;
 }

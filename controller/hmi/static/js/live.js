@@ -60,12 +60,21 @@ export function follow(unit, on, onLink) {
     tries += 1;
   }
 
+  /** Look again: what stood here while nobody looked is old until something new comes. */
+  function resume() {
+    if (lost === false && Date.now() - last > SILENCE_MS) {
+      lost = true;
+      onLink(last);
+    }
+    open();
+  }
+
   setInterval(() => {
     if (source !== null && Date.now() - Math.max(last, opened) > SILENCE_MS) again();
   }, 1000);
   // A browser allows six connections to one server: hidden pages give theirs back.
-  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : resume()));
   addEventListener("pagehide", close);
-  addEventListener("pageshow", (event) => event.persisted && open());
+  addEventListener("pageshow", (event) => event.persisted && resume());
   if (!document.hidden) open();
 }

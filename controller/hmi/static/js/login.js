@@ -22,7 +22,8 @@ byId("login").addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     await session(); // the token of this browser, which may have waited for hours
-    await post("/api/login", { user: byId("user").value, password: byId("password").value });
+    const unit = document.getElementById("unit")?.value; // where plants have different users
+    await post("/api/login", { user: byId("user").value, password: byId("password").value, unit });
     location.assign(next());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -34,4 +35,5 @@ byId("login").addEventListener("submit", async (event) => {
   }
 });
 
-byId("user").focus();
+// Not where somebody types already: what they type would go into the other field.
+if (document.activeElement === document.body) byId("user").focus();

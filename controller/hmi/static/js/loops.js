@@ -1,8 +1,13 @@
 // One panel a variable: figures, bar, trend, and the figures of the trend as a table.
 import { el, setAttribute, setText } from "./dom.js";
-import { bar, barOf, beyond, limitsOf, rangeWords, trouble } from "./marks.js";
-import { Trend, legend, valuesTable } from "./trends.js";
-import { fixed, spaced } from "./words.js";
+import { alarmBeside, bar, barOf, limitWords, limitsOf, rangeWords, trouble } from "./marks.js";
+import { legend } from "./looks.js";
+import { valuesTable } from "./tables.js";
+import { Trend } from "./trends.js";
+import { fixed, short, spaced } from "./words.js";
+
+/** Alarm limits within this share of the range from SP are always in view, others as PV comes near. */
+const NEAR = 0.25;
 
 /** What both kinds share: the panel, the trend and its table. */
 class Loop {
@@ -10,6 +15,7 @@ class Loop {
     Object.assign(this, { tag, title, unit, digits, lines });
     this.now = null;
     this.trend = new Trend({ title: `Trend of ${title}`, unit, digits, lines, limits: () => this.limits() });
+    this.legend = el("div");
     this.table = el("div", { class: "scroll" });
     this.details = el("details", {}, el("summary", {}, "Figures"), this.table);
     this.details.addEventListener("toggle", () => this.fill());
@@ -24,7 +30,7 @@ class Loop {
       { class: "panel loop", "aria-labelledby": id, "data-tag": this.tag },
       head,
       this.trend.node,
-      el("div", { class: "loop-foot" }, legend(this.lines), this.details),
+      el("div", { class: "loop-foot" }, this.legend, this.details),
     );
   }
 
@@ -34,7 +40,17 @@ class Loop {
     this.trend.range = this.range();
     this.trend.full = full;
     this.trend.show(this.times, this.columns, { from, to });
+    this.name();
     this.fill();
+  }
+
+  /** The legend, with the kinds of limits that there are. */
+  name() {
+    const kinds = new Map(this.limits().map(({ look, kind }) => [look, { look, label: kind }]));
+    const key = [...kinds.keys()].join();
+    if (this.named === key) return;
+    this.named = key;
+    this.legend.replaceChildren(legend([...this.lines, ...kinds.values()]));
   }
 
   /** The table is made only while someone looks at it. */
@@ -44,7 +60,8 @@ class Loop {
       label: `${label} [${this.unit}]`,
       values: this.columns[index],
     }));
-    this.table.replaceChildren(valuesTable(this.times, columns, this.digits));
+    const limits = limitWords(this.limits(), this.unit);
+    this.table.replaceChildren(valuesTable(this.times, columns, this.digits, 12, limits));
   }
 
   mark(value) {
@@ -63,9 +80,18 @@ export class Controlled extends Loop {
     this.value = el("span", { class: "value" });
     this.wanted = el("span", { class: "sp-value" });
     this.words = el("span", { class: "limits" });
+    this.alarm = alarmBeside();
     this.scale = bar();
     this.node = this.frame(
-      el("p", { class: "figures" }, this.value, el("span", { class: "unit-of" }, cv.unit), this.wanted, this.note),
+      el(
+        "p",
+        { class: "figures" },
+        this.alarm.node,
+        this.value,
+        el("span", { class: "unit-of" }, cv.unit),
+        this.wanted,
+        this.note,
+      ),
       el("div", { class: "loop-bar" }, this.scale.node, this.words),
     );
   }
@@ -77,33 +103,35 @@ export class Controlled extends Loop {
     setText(this.value, fixed(now.pv, this.digits));
     setText(this.wanted, `SP ${fixed(now.sp, this.digits)}`);
     setText(this.words, rangeWords(now));
-    setAttribute(this.node, "data-beyond", beyond(now.pv, now.limits).length ? "yes" : null);
+    this.alarm.update(now.alarm);
     this.mark(now);
     this.scale.update(barOf(now));
   }
 
   limits() {
     if (this.now === null) return [];
-    const lines = limitsOf(this.now).map(({ name, value }) => ({
-      value,
-      label: `${name} ${fixed(value, 0)}`,
-      always: true,
-    }));
-    const { sp_low: lowest, sp_high: highest, low, high } = this.now;
+    const { sp, sp_low: lowest, sp_high: highest, low, high } = this.now;
+    const near = (value) => Number.isFinite(sp) && Math.abs(value - sp) <= NEAR * (high - low);
     const ends = [
       [lowest, "lowest SP"],
       [highest, "highest SP"],
       [low, "range low"],
       [high, "range high"],
-    ].filter(([value]) => Number.isFinite(value));
+    ].filter(([value], at, all) => Number.isFinite(value) && all.findIndex(([other]) => other === value) === at);
     return [
-      ...lines,
-      ...ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, 0)}`, always: false })),
+      ...limitsOf(this.now).map(({ name, value, ceiling = false }) => ({
+        name,
+        value,
+        look: ceiling ? "ceiling" : "alarm",
+        kind: ceiling ? "ceiling" : "alarm limit",
+        always: ceiling || near(value),
+      })),
+      ...ends.map(([value, name]) => ({ name, value, look: "end", kind: "range", always: false })),
     ];
   }
 
   range() {
-    return [this.now?.range_low ?? this.now?.low ?? null, this.now?.range_high ?? this.now?.high ?? null];
+    return [this.now?.low ?? null, this.now?.high ?? null];
   }
 }
 
@@ -128,6 +156,7 @@ export class Manipulated extends Loop {
     const list = Object.entries(this.figures).map(([name, figure]) =>
       el("div", {}, el("dt", {}, name), el("dd", {}, figure, " ", el("span", { class: "unit-of" }, mv.unit))),
     );
+    this.told = list.slice(0, -1); // by the controller; the last is by the plant
     this.node = this.frame(
       el("p", { class: "figures" }, this.mode, this.note),
       el("dl", { class: "steps" }, ...list),
@@ -136,14 +165,15 @@ export class Manipulated extends Loop {
     );
   }
 
-  update({ mvs, moves = [] }) {
+  update({ mvs, moves = [], mode_stale: silent }) {
+    for (const figure of this.told) setAttribute(figure, "data-stale", silent ? "yes" : null);
     const now = mvs.find((mv) => mv.tag === this.tag);
     const move = moves.find((one) => one.tag === this.tag) ?? {};
     this.now = { ...now, ...move };
     const shown = { policy: move.policy, corrected: move.corrected, applied: move.applied, actual: now.actual };
     for (const [name, value] of Object.entries(shown)) setText(this.figures[name], fixed(value, this.digits));
     setText(this.mode, [now.mode, now.status].filter(Boolean).join(", "));
-    setText(this.words, `${fixed(this.now.low, this.digits)} to ${fixed(this.now.high, this.digits)} ${now.unit}`);
+    setText(this.words, `${short(this.now.low)} to ${short(this.now.high)} ${now.unit}`);
     setText(this.reason, move.reason ?? "");
     this.mark(now);
   }
@@ -154,7 +184,7 @@ export class Manipulated extends Loop {
       [low, "low limit"],
       [high, "high limit"],
     ].filter(([value]) => Number.isFinite(value));
-    return ends.map(([value, label]) => ({ value, label: `${label} ${fixed(value, this.digits)}`, always: false }));
+    return ends.map(([value, name]) => ({ name, value, look: "end", kind: "limit", always: false }));
   }
 
   range() {

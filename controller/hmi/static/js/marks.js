@@ -1,6 +1,6 @@
 // Small pictures with a meaning: alarm symbols, mode, lamps, and the bar of a value between its limits.
 import { el, setAttribute, setText, svg } from "./dom.js";
-import { fixed, span } from "./words.js";
+import { short, span } from "./words.js";
 
 // Priority by shape and number as well as by colour (ISA-101, ISA-18.2).
 const SHAPES = {
@@ -24,6 +24,12 @@ export function alarmMark(priority, state) {
     svg("path", { d: shape }),
     svg("text", { x: 10, y: priority === "medium" ? 16 : 14, "text-anchor": "middle" }, number),
   );
+}
+
+/** The symbol of all alarms of a unit together; one that has returned unseen is an outline, as in the list. */
+export function alarmsMark({ active, unacknowledged, highest }) {
+  const state = unacknowledged ? (active ? "unacknowledged" : "returned") : "acknowledged";
+  return alarmMark(highest ?? "low", state);
 }
 
 /** One lamp: {node, update(on, text)}; shape and word beside the shade. */
@@ -83,7 +89,8 @@ export function bar() {
       const left = 100 * share(low ?? from);
       setAttribute(allowed, "x", `${left}%`);
       setAttribute(allowed, "width", `${Math.max(100 * share(high ?? to) - left, 0)}%`);
-      marks.replaceChildren(...limits.map((limit) => limitMark(limit, share)));
+      const shapes = limits.map((limit) => limitMark(limit, share));
+      marks.replaceChildren(...shapes.map(({ beyond }) => beyond), ...shapes.map(({ edge }) => edge));
     }
     place(target, wanted, share);
     place(pointer, value, share);
@@ -94,12 +101,10 @@ export function bar() {
 function limitMark(limit, share) {
   const x = 100 * share(limit.value);
   const shaded = limit.kind === "high" ? { x: `${x}%`, width: `${100 - x}%` } : { x: "0%", width: `${x}%` };
-  return svg(
-    "g",
-    { class: "limit" },
-    svg("rect", { ...shaded, y: 11, height: 7 }),
-    svg("line", { x1: `${x}%`, x2: `${x}%`, y1: 8, y2: 21 }),
-  );
+  return {
+    beyond: svg("rect", { class: "limit", ...shaded, y: 11, height: 7 }),
+    edge: svg("line", { class: "limit", x1: `${x}%`, x2: `${x}%`, y1: 8, y2: 21 }),
+  };
 }
 
 function place(marker, value, share) {
@@ -108,16 +113,14 @@ function place(marker, value, share) {
   if (exists) setAttribute(marker, "x", `${(100 * share(value)).toFixed(2)}%`);
 }
 
-/** Limits in words: "T_H > 361 K, T_HH > 365 K". */
-export function limitWords(limits, digits, unit) {
-  const sign = ({ ceiling, kind }) => (ceiling ? "" : kind === "low" ? "< " : "> ");
-  return (limits ?? []).map((limit) => `${limit.name} ${sign(limit)}${fixed(limit.value, digits)} ${unit}`).join(", ");
-}
+/** Limits in words: "ceiling 362 K, H 361 K, HH 365 K". */
+export const limitWords = (limits, unit) =>
+  limits.map(({ name, value }) => `${name} ${short(value)} ${unit}`.trim()).join(", ");
 
 /** What `bar` wants to know of a CV. */
 export const barOf = (cv) => ({
-  from: cv.range_low ?? cv.low,
-  to: cv.range_high ?? cv.high,
+  from: cv.low,
+  to: cv.high,
   value: cv.pv,
   wanted: cv.sp,
   low: cv.sp_low,
@@ -135,19 +138,30 @@ export function limitsOf(cv) {
 
 /** Scale and limits of a CV in words. */
 export function rangeWords(cv) {
-  const scale = `${fixed(cv.range_low ?? cv.low, 0)} to ${fixed(cv.range_high ?? cv.high, 0)} ${cv.unit}`;
-  const words = limitWords(limitsOf(cv), 0, cv.unit);
+  const scale = `${short(cv.low)} to ${short(cv.high)} ${cv.unit}`;
+  const words = limitWords(limitsOf(cv), cv.unit);
   return words ? `${scale}; ${words}` : scale;
 }
 
 /** Why a value is not to be relied on, "" if it is. */
 export function trouble({ stale, quality, age_s: age }) {
-  if (stale) return Number.isFinite(age) ? `stale, ${span(age)} old` : "stale";
+  if (stale) return Number.isFinite(age) ? `stale, ${span(age)} old` : "no value";
   return quality && quality !== "good" ? quality : "";
 }
 
-/** The limit alarms that a value is beyond. */
-export const beyond = (value, limits) =>
-  (limits ?? []).filter(
-    (limit) => typeof value === "number" && (limit.kind === "low" ? value <= limit.value : value >= limit.value),
-  );
+/** The alarm that stands on a value, beside it; nothing where none does: {node, update(alarm)}. */
+export function alarmBeside() {
+  const node = el("span", { class: "value-alarm" });
+  const update = (alarm) => {
+    const key = alarm ? `${alarm.name} ${alarm.priority} ${alarm.state}` : "";
+    if (node.dataset.alarm === key) return;
+    node.dataset.alarm = key;
+    const words = () => [
+      alarmMark(alarm.priority, alarm.state),
+      alarm.name,
+      el("span", { class: "unseen" }, `, ${alarm.priority}, ${alarm.state}`),
+    ];
+    node.replaceChildren(...(alarm ? words() : []));
+  };
+  return { node, update };
+}

@@ -1,10 +1,11 @@
 // The model page: what bundle runs, where it may be believed, and how far the plant is from that now.
 import { ApiError, get, path } from "./api.js";
 import { byId, el, setText } from "./dom.js";
+import { legend } from "./looks.js";
 import { announceMode, start, unitName } from "./shell.js";
 import { noveltyWords } from "./side.js";
 import { facts, panel, table } from "./tables.js";
-import { Trend, legend } from "./trends.js";
+import { Trend } from "./trends.js";
 import { fixed, serverNow, short, span } from "./words.js";
 
 const SHOWN_S = 3600;
@@ -26,7 +27,7 @@ const trend = new Trend({
   unit: "",
   digits: 2,
   lines,
-  limits: () => [{ value: 1, label: "1: as far as the data", always: true }],
+  limits: () => [{ name: "as far as the data", value: 1, look: "ceiling", always: true }],
 });
 const seen = { times: [], novelty: [], outside: [] };
 
@@ -57,12 +58,23 @@ function build(found) {
     panel(
       "Model card",
       el(
-        "pre",
+        "div",
         { class: "card-text", tabindex: 0, role: "region", "aria-label": "model card" },
-        found.card_text || "The bundle has no card.",
+        ...(found.card?.length ? found.card.map(cardPart) : ["The bundle has no card."]),
       ),
     ),
   );
+}
+
+const CARD_PARTS = new Set(
+  "h3 h4 h5 h6 p ul ol li table thead tbody tr th td strong em code pre blockquote hr br".split(" "),
+);
+
+/** A part of the card: a text, or an element's name and what is in it. */
+function cardPart(part) {
+  if (typeof part === "string") return part;
+  const [name, ...children] = part;
+  return el(CARD_PARTS.has(name) ? name : "span", {}, ...children.map(cardPart));
 }
 
 const bundleFacts = (found) =>

@@ -1,6 +1,6 @@
 // The overview: one card a unit, always in the same place.
 import { el, byId, setAttribute, setText } from "./dom.js";
-import { alarmMark, bar, barOf, beyond, modeBox, rangeWords, trouble } from "./marks.js";
+import { alarmBeside, alarmsMark, bar, barOf, modeBox, rangeWords, trouble } from "./marks.js";
 import { announceMode, start } from "./shell.js";
 import { fixed, milliseconds, span, spaced } from "./words.js";
 
@@ -38,6 +38,7 @@ class Card {
     summary.cvs.forEach((cv, index) => this.cvs[index].update(cv));
     summary.mvs.forEach((mv, index) => this.mvs[index].update(mv));
     this.showAlarms(summary.alarms);
+    setAttribute(this.alarms, "data-stale", summary.connected ? null : "yes");
     setText(this.foot, footer(summary));
   }
 
@@ -45,8 +46,7 @@ class Card {
     const text = alarmWords({ active, unacknowledged });
     if (this.alarms.dataset.text === `${text} ${highest}`) return;
     this.alarms.dataset.text = `${text} ${highest}`;
-    const state = unacknowledged ? "unacknowledged" : "acknowledged";
-    this.alarms.replaceChildren(...(text ? [alarmMark(highest ?? "low", state), text] : []));
+    this.alarms.replaceChildren(...(text ? [alarmsMark({ active, unacknowledged, highest }), text] : []));
   }
 }
 
@@ -64,11 +64,12 @@ function controlled(cv) {
   const wanted = el("span", { class: "sp-value" });
   const limits = el("span", { class: "limits" });
   const note = el("span", { class: "stale-note" });
+  const alarm = alarmBeside();
   const node = el(
     "div",
     { class: "cv", "data-tag": cv.tag },
     el("h3", {}, cv.title || spaced(cv.tag)),
-    el("p", { class: "figures" }, value, " ", el("span", { class: "unit-of" }, cv.unit), wanted, note),
+    el("p", { class: "figures" }, value, " ", el("span", { class: "unit-of" }, cv.unit), wanted, alarm.node, note),
     scale.node,
     limits,
   );
@@ -79,7 +80,7 @@ function controlled(cv) {
     setText(note, trouble(now));
     setAttribute(node, "data-stale", now.stale ? "yes" : null);
     setAttribute(node, "data-quality", now.quality ?? "none");
-    setAttribute(node, "data-beyond", beyond(now.pv, now.limits).length ? "yes" : null);
+    alarm.update(now.alarm);
     scale.update(barOf(now));
   };
   return { node, update };
@@ -116,6 +117,12 @@ function showUnits(units) {
     }
     card.update(summary);
     announceMode(summary);
+  }
+  const told = new Set(units.map((summary) => summary.unit));
+  for (const [name, card] of cards) {
+    if (told.has(name)) continue;
+    card.node.remove(); // no longer configured: nothing of it is of now
+    cards.delete(name);
   }
   setText(byId("totals"), totals(units));
 }

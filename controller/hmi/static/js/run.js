@@ -35,7 +35,7 @@ function rowsTable(scans) {
     { title: "Scan", class: "number" },
     { title: "Time", class: "nowrap" },
     { title: "Mode" },
-    ...names.cvs.map(({ tag, unit }) => ({ title: `${tag} PV / SP [${unit}]`, class: "number" })),
+    ...names.cvs.map(({ tag, unit }) => ({ title: `${tag} PV / SP [${unit}]`, class: "number pair" })),
     ...names.mvs.map(({ tag, unit }) => ({ title: `${tag} applied [${unit}]`, class: "number" })),
     { title: "Gap", class: "number nowrap" },
     { title: "Took", class: "number nowrap" },

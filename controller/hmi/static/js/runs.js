@@ -11,8 +11,19 @@ const COLUMNS = [
   { title: "Ended" },
   { title: "Scans", class: "number" },
   { title: "in AUTO", class: "number" },
+  { title: "Overruns", class: "number" },
   { title: "How it ended", class: "wide-text" },
 ];
+
+const FRESH_MS = 15_000;
+const COUNTING_MS = 1500; // a long journal is counted in pieces
+let timer = 0;
+let shown = "";
+
+function again(pause) {
+  clearTimeout(timer);
+  timer = setTimeout(() => (document.hidden ? again(pause) : load()), pause);
+}
 
 async function load() {
   try {
@@ -20,14 +31,21 @@ async function load() {
     const rows = runs.map((run) => [
       el("a", { href: `${path("units", unitName, "runs", run.id)}` }, String(run.id)),
       stamp(run.started),
-      run.ended ? stamp(run.ended) : "runs, or no end recorded",
+      run.ended ? stamp(run.ended) : "no end recorded",
       String(run.scans ?? "-"),
-      String(run.auto_scans ?? "-"),
+      String(run.auto_scans ?? "counting"),
+      String(run.overruns ?? "counting"),
       run.reason ?? "",
     ]);
+    again(runs.some((run) => run.auto_scans === null) ? COUNTING_MS : FRESH_MS);
+    const key = JSON.stringify(runs);
+    if (key === shown) return; // what has not changed keeps its focus
+    shown = key;
     byId("runs").replaceChildren(table(`Runs of ${unitName}`, COLUMNS, rows, { empty: "The journal has no run." }));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    again(FRESH_MS);
+    shown = "";
     byId("runs").replaceChildren(el("p", { class: "problem" }, error.message));
   }
 }

@@ -3,7 +3,7 @@ import { ApiError, get, path } from "./api.js";
 import { byId, el } from "./dom.js";
 import { start, unitName } from "./shell.js";
 import { facts, panel, table } from "./tables.js";
-import { fixed, milliseconds, short, stamp } from "./words.js";
+import { fixed, milliseconds, noReturn, short, stamp } from "./words.js";
 
 const { run, scan } = document.body.dataset;
 const here = (number) => path("units", unitName, "runs", run, "scans", number);
@@ -50,13 +50,14 @@ const decision = (record) =>
       record.mode_before === record.mode_after ? record.mode_after : `${record.mode_before}, then ${record.mode_after}`,
     ],
     ["reason", record.reason || "-"],
-    ["operator", record.operator ?? "-"],
+    ["selected", record.operator?.toUpperCase() ?? "-"],
     ["advice", [record.proposal, record.proposal_detail].filter(Boolean).join(", ").replaceAll("_", " ") || "-"],
     ["certified", yes(record.certified)],
     ["gap", short(record.gap)],
     ["tolerance", short(record.tolerance)],
     ["iterations", record.iterations ?? "-"],
-    ["novelty", short(record.novelty)],
+    ["novelty", fixed(record.novelty, 2)],
+    ["time to no return", noReturn(record.time_to_no_return_s)],
     ["written", yes(record.written)],
     ["outcome", [record.outcome, record.outcome_detail].filter(Boolean).join(", ").replaceAll("_", " ") || "-"],
   ]);
@@ -75,9 +76,9 @@ function processTable(cvs, { cv = [], sp = [] }) {
     columns,
     cvs.map(({ tag, unit, digits = 1 }, at) => [
       tag,
-      fixed(cv[at], digits + 1),
-      fixed(sp[at], digits + 1),
-      fixed(error(at), digits + 1),
+      fixed(cv[at], digits),
+      fixed(sp[at], digits),
+      fixed(error(at), digits),
       unit,
     ]),
   );
@@ -97,7 +98,7 @@ function movesTable(mvs, record) {
   return table(
     "Moves",
     columns,
-    mvs.map(({ tag, unit, digits = 2 }, at) => [tag, ...kinds.map(([, key]) => cell(key, at, digits + 1)), unit]),
+    mvs.map(({ tag, unit, digits = 2 }, at) => [tag, ...kinds.map(([, key]) => cell(key, at, digits)), unit]),
   );
 }
 

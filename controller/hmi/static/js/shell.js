@@ -3,7 +3,7 @@ import { post, session as askSession } from "./api.js";
 import { announce, byId, el, setAttribute, setText } from "./dom.js";
 import { startKeyboard } from "./keyboard.js";
 import { follow } from "./live.js";
-import { clock, serverNow } from "./words.js";
+import { clock, serverNow, serverTime, zone } from "./words.js";
 
 const WARN_S = 60;
 const { page, unit = null } = document.body.dataset;
@@ -17,7 +17,7 @@ let ends = null; // Date.now() at which the session ends
 let over = false;
 let wasLost = false;
 let back = () => {};
-const listeners = [];
+const listeners = new Set();
 
 const WORDS = {
   mode: "select the mode",
@@ -34,14 +34,16 @@ export function whyNot(name = null, action = null) {
   if (present.refused?.[name])
     return `Read-only: ${name} did not take the login of ${present.user}: ${present.refused[name]}`;
   const permits = present.units?.[name] ?? [];
+  if (!(name in (present.units ?? {}))) return `Read-only: ${present.user} is not logged in on ${name}.`;
   if (action === null || permits.includes(action)) return "";
   return `The plant does not permit ${present.user} to ${WORDS[action] ?? action}.`;
 }
 
-/** Call `listener` now and whenever the session changes. */
+/** Call `listener` now and whenever the session changes, until what is returned is called. */
 export function onSession(listener) {
-  listeners.push(listener);
+  listeners.add(listener);
   listener();
+  return () => listeners.delete(listener);
 }
 
 /** Ask again who is logged in; also after an action, which prolongs the session. */
@@ -91,7 +93,7 @@ function sibling(name) {
 }
 
 function everySecond() {
-  setText(byId("clock"), clock(serverNow()));
+  setText(byId("clock"), `${clock(serverNow())} ${zone()}`);
   if (ends !== null) {
     const left = (ends - Date.now()) / 1000;
     if (left <= 0) sessionIsOver();
@@ -133,7 +135,7 @@ function showNotice(text) {
 
 function showLink(lostSince) {
   const banner = byId("banner");
-  const text = lostSince === null ? "" : `Link lost since ${clock(lostSince)}: what is shown is old.`;
+  const text = lostSince === null ? "" : `Link lost since ${clock(serverTime(lostSince))}: what is shown is old.`;
   setText(banner, text);
   setAttribute(banner, "hidden", !text);
   setAttribute(document.body, "data-link", lostSince === null ? "live" : "lost");

@@ -2,7 +2,7 @@
 import { path } from "./api.js";
 import { Controls } from "./controls.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { alarmMark, lamp, modeBox } from "./marks.js";
+import { alarmsMark, lamp, modeBox } from "./marks.js";
 import { facts, panel } from "./tables.js";
 import { fixed, milliseconds, short, span } from "./words.js";
 
@@ -18,7 +18,16 @@ export class Side {
   }
 
   update(view) {
-    for (const part of this.parts) part.update(view);
+    for (const part of this.parts) {
+      part.update(view);
+      const old = (part.by === "controller" && view.mode_stale) || (part.by === "plant" && !view.connected);
+      setAttribute(part.node, "data-stale", old ? "yes" : null);
+    }
+  }
+
+  /** Let go of it for good. */
+  end() {
+    this.controls.end();
   }
 }
 
@@ -56,7 +65,8 @@ class State {
     setText(this.why, view.mode_text ?? "");
     setText(this.link, view.connected ? "" : view.link_text || "no connection to the plant");
     setText(this.source, view.journal_text ?? "");
-    this.figures.set("selected", view.selected ?? view.actions?.selected ?? "-");
+    const selected = view.actions?.selected;
+    this.figures.set("selected", selected ? selected + (view.connected ? "" : ", stale") : "-");
     const active = view.handshake?.find((part) => part.name === "active")?.on;
     this.figures.set("in control", active === true ? "trimtab" : active === false ? "DCS PI" : "unknown");
     const age = view.scan?.age_s > 5 ? `, last scan ${span(view.scan.age_s)} ago` : "";
@@ -66,6 +76,7 @@ class State {
 
 class Handshake {
   constructor() {
+    this.by = "plant"; // whose word is shown: without it the panel is hatched
     this.list = el("ul", { class: "lamps" });
     this.lamps = new Map();
     this.lease = el("p", { class: "why" });
@@ -86,6 +97,7 @@ class Handshake {
 
 class Certificate {
   constructor() {
+    this.by = "controller";
     this.word = el("p", { class: "verdict" });
     this.text = el("p", { class: "why" });
     this.figures = new Figures(["gap", "tolerance", "iterations", "time to no return"]);
@@ -106,6 +118,7 @@ class Certificate {
 
 class Scan {
   constructor(unit) {
+    this.by = "controller";
     this.unit = unit;
     this.meter = el("meter", { min: 0, "aria-label": "scan time against the deadline" });
     this.words = el("p", { class: "scan-words" });
@@ -133,6 +146,7 @@ class Scan {
 
 class Model {
   constructor(unit) {
+    this.by = "controller";
     this.figures = new Figures(["bundle", "novelty", "outside bands"]);
     this.more = el("a", { href: `/units/${encodeURIComponent(unit)}/model` }, "Model page");
     this.node = panel("Model", this.figures.node, this.more);
@@ -152,6 +166,7 @@ export const noveltyWords = (novelty) =>
 
 class Alarms {
   constructor() {
+    this.by = "plant";
     this.words = el("a", { href: "/alarms", class: "alarm-words" });
     this.node = panel("Alarms", this.words);
   }
@@ -161,8 +176,7 @@ class Alarms {
     const text = active || unacknowledged ? `${active} active, ${unacknowledged} unacknowledged` : "none";
     if (this.shown === `${text}${highest}`) return;
     this.shown = `${text}${highest}`;
-    const mark =
-      text === "none" ? [] : [alarmMark(highest ?? "low", unacknowledged ? "unacknowledged" : "acknowledged")];
+    const mark = text === "none" ? [] : [alarmsMark({ active, unacknowledged, highest })];
     this.words.replaceChildren(...mark, text);
   }
 }

@@ -1,5 +1,6 @@
 // Tables that become cards on a narrow screen and stay tables for a screen reader.
 import { el } from "./dom.js";
+import { NONE, clock, fixed } from "./words.js";
 
 /** columns: [{title, class, sort}] (one or two stay a table on a narrow screen too); rows: lists of cells (text or nodes); caption for a screen reader. */
 export function table(
@@ -52,4 +53,23 @@ export function panel(title, ...content) {
   number += 1;
   const id = `panel-${number}`;
   return el("section", { class: "panel", "aria-labelledby": id }, el("h2", { id }, title), ...content);
+}
+
+/** Times and values as a table, the newest first, at most `rows` of them; limits: in words, its caption. */
+export function valuesTable(times, columns, digits, rows = 12, limits = "") {
+  const head = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "Time"),
+    ...columns.map(({ label }) => el("th", { scope: "col", class: "number" }, label)),
+  );
+  const body = [];
+  const step = Math.max(1, Math.floor(times.length / rows));
+  for (let index = times.length - 1; index >= 0 && body.length < rows; index -= step) {
+    const cells = columns.map(({ values }) => el("td", { class: "number" }, fixed(values[index], digits)));
+    body.push(el("tr", {}, el("th", { scope: "row" }, clock(times[index])), ...cells));
+  }
+  if (body.length === 0) body.push(el("tr", {}, el("td", { colspan: columns.length + 1 }, NONE)));
+  const caption = limits ? [el("caption", {}, `Limits: ${limits}`)] : [];
+  return el("table", {}, ...caption, el("thead", {}, head), el("tbody", {}, ...body));
 }

@@ -1,55 +1,21 @@
-// Trends: uPlot with our colours, limits, a readout by pointer or arrow keys, and the same figures as a table.
-import { announce, el, setAttribute, setText, svg } from "./dom.js";
-import { fixed, stamp, clock, NONE } from "./words.js";
+// Trends: uPlot with our colours, limits, and a readout by pointer or arrow keys.
+import { announce, el, setAttribute, setText } from "./dom.js";
+import { LOOKS, colour } from "./looks.js";
+import { clock, fixed, short, stamp } from "./words.js";
 
 const charts = new Set();
-const styles = () => getComputedStyle(document.documentElement);
-let colours = {};
-let known = "";
 
 // Distances of marks on the axis of time, whole seconds and what people count by [s].
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000,
 ];
 
-/** A colour of hmi.css; canvases do not know the style sheet's variables. */
-function colour(name) {
-  const theme = document.documentElement.dataset.theme;
-  if (known !== theme) [colours, known] = [{}, theme];
-  colours[name] ??= styles().getPropertyValue(`--${name}`).trim();
-  return colours[name];
-}
-
 document.addEventListener("theme", () => charts.forEach((chart) => chart.redraw()));
-
-// How each kind of line looks: colour, dash, steps, width. Each has its own dash, so colour is not needed.
-export const LOOKS = {
-  pv: { colour: "line-pv", width: 2 },
-  sp: { colour: "line-sp", width: 1.5, dash: [8, 4], step: true },
-  policy: { colour: "line-policy", width: 1.5, dash: [2, 3], step: true },
-  corrected: { colour: "line-corrected", width: 1.5, dash: [10, 3, 2, 3], step: true },
-  applied: { colour: "line-applied", width: 2, step: true },
-  actual: { colour: "line-actual", width: 1, step: true },
-  figure: { colour: "line-pv", width: 1.5 },
-};
-
-/** The sample of a line for a legend. */
-function swatch(look) {
-  const { dash = [], width } = LOOKS[look];
-  const line = svg("line", {
-    x1: 0,
-    x2: 24,
-    y1: 4,
-    y2: 4,
-    "stroke-width": width,
-    "stroke-dasharray": dash.join(" ") || null,
-  });
-  return svg("svg", { viewBox: "0 0 24 8", class: `swatch ${LOOKS[look].colour}`, "aria-hidden": "true" }, line);
-}
 
 /**
  * A trend. lines: [{key, label, look}]; unit, digits of the numbers; title for a screen reader;
- * onRange(from, to): a range was drawn with the pointer; limits(): [{value, label, always}].
+ * onRange(from, to): a range was drawn with the pointer;
+ * limits(): [{name, value, look, always}], always: in view whatever the values are.
  */
 export class Trend {
   constructor({ title, unit, digits, lines, limits = () => [], range = null, onRange = null }) {
@@ -103,7 +69,8 @@ export class Trend {
     const last = this.times.length - 1;
     if (last < 0) return `${this.title}: no values`;
     const words = this.lines.map(({ label }, index) => `${label} ${fixed(this.values[index][last], this.digits)}`);
-    return `${this.title}, ${this.unit}: ${words.join(", ")}`;
+    const limits = this.limits().map(({ name, value }) => `${name} ${short(value)}`);
+    return `${this.title}, ${this.unit}: ${[...words, ...limits].join(", ")}`;
   }
 
   options() {
@@ -112,7 +79,7 @@ export class Trend {
     const sizes = { width: this.box.clientWidth, height: this.box.clientHeight };
     return {
       ...sizes,
-      padding: [8, 24, 0, 0],
+      padding: [20, 24, 0, 0], // above: the unit, and the name of a limit at the very top
       legend: { show: false },
       cursor: { drag: { x: this.onRange !== null, y: false }, points: { size: 6 } },
       select: { show: this.onRange !== null },
@@ -164,45 +131,57 @@ export class Trend {
     let [bottom, top] = [Math.min(...seen), Math.max(...seen)];
     const wanted = ranged ? (most - least) / 20 : Math.max(Math.abs(top), 1e-9) / 100;
     const lack = Math.max(wanted - (top - bottom), 0) / 2;
-    const margin = 0.06 * Math.max(top - bottom, wanted) + lack;
+    const margin = 0.09 * Math.max(top - bottom, wanted) + lack;
     return [bottom - margin, top + margin];
   }
 
   drawLimits(plot) {
     const pen = plot.ctx;
+    const dot = devicePixelRatio;
     const { left, top, width, height } = plot.bbox;
     pen.save();
-    pen.beginPath();
-    pen.rect(left, top, width, height);
-    pen.clip();
-    pen.lineWidth = devicePixelRatio;
     pen.textBaseline = "alphabetic";
-    pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-    const named = []; // [left or right, y] of the names so far
-    for (const limit of this.limits()) {
-      const y = plot.valToPos(limit.value, "y", true);
-      if (!Number.isFinite(y) || y < top - 1 || y > top + height + 1) continue;
-      pen.strokeStyle = colour(limit.always ? "limit" : "ink-faint");
-      pen.fillStyle = colour("ink-soft");
-      pen.setLineDash([devicePixelRatio, 3 * devicePixelRatio]);
+    pen.font = `${11 * dot}px system-ui, sans-serif`;
+    pen.fillStyle = colour("ink-soft");
+    pen.textAlign = "left";
+    pen.fillText(this.unit, 2 * dot, top - 6 * dot);
+    pen.beginPath();
+    pen.rect(left, 0, width, top + height);
+    pen.clip();
+    const shown = this.limits()
+      .map((limit) => ({ ...limit, y: plot.valToPos(limit.value, "y", true) }))
+      .filter(({ y }) => y >= top - 1 && y <= top + height + 1);
+    for (const { look, y } of shown) {
+      const { dash = [], width: thick, colour: shade } = LOOKS[look];
+      pen.strokeStyle = colour(shade);
+      pen.lineWidth = thick * dot;
+      pen.setLineDash(dash.map((length) => length * dot));
       pen.beginPath();
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
-      const crowded = named.some(([side, at]) => side === limit.always && Math.abs(at - y) < 12 * devicePixelRatio);
-      if (crowded) continue;
-      named.push([limit.always, y]);
-      this.label(pen, limit, y, { left, top, right: left + width });
     }
+    const named = []; // where the names so far stand: {right, y, end}
+    for (const limit of shown) this.label(pen, limit, named, left, left + width);
     pen.restore();
   }
 
-  /** The name of a limit: of an alarm on the left, any other on the right. */
-  label(pen, limit, y, { left, top, right }) {
-    const unit = devicePixelRatio;
-    pen.textAlign = limit.always ? "left" : "right";
-    const below = y - 14 * unit < top;
-    pen.fillText(limit.label, limit.always ? left + 4 * unit : right - 4 * unit, below ? y + 12 * unit : y - 3 * unit);
+  /** The name of a limit: an end of a range on the right, any other on the left, beside its neighbours. */
+  label(pen, { name, value, look, y }, named, left, edge) {
+    const dot = devicePixelRatio;
+    const right = look === "end";
+    const text = `${name} ${short(value)}`;
+    const beside = named.filter((other) => other.right === right && Math.abs(other.y - y) < 13 * dot);
+    const start = Math.max(4 * dot, ...beside.map(({ end }) => end));
+    const length = pen.measureText(text).width;
+    const end = start + length + 8 * dot;
+    if (end > edge - left) return;
+    named.push({ right, y, end });
+    const x = right ? edge - start - length : left + start;
+    pen.fillStyle = colour("panel"); // no line runs through a name
+    pen.fillRect(x - 2 * dot, y - 12 * dot, length + 4 * dot, 11 * dot);
+    pen.fillStyle = colour("ink-soft");
+    pen.fillText(text, x, y - 3 * dot);
   }
 
   point(index) {
@@ -258,26 +237,4 @@ function places(step) {
   const enough = (digits) =>
     Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6 * step * 10 ** digits;
   return [0, 1, 2, 3, 4, 5].find(enough) ?? 6;
-}
-
-/** The lines of a trend in words: swatch and label each. */
-export const legend = (lines) =>
-  el("ul", { class: "legend" }, ...lines.map(({ look, label }) => el("li", {}, swatch(look), label)));
-
-/** Times and values as a table, the newest first, at most `rows` of them. */
-export function valuesTable(times, columns, digits, rows = 12) {
-  const head = el(
-    "tr",
-    {},
-    el("th", { scope: "col" }, "Time"),
-    ...columns.map(({ label }) => el("th", { scope: "col", class: "number" }, label)),
-  );
-  const body = [];
-  const step = Math.max(1, Math.floor(times.length / rows));
-  for (let index = times.length - 1; index >= 0 && body.length < rows; index -= step) {
-    const cells = columns.map(({ values }) => el("td", { class: "number" }, fixed(values[index], digits)));
-    body.push(el("tr", {}, el("th", { scope: "row" }, clock(times[index])), ...cells));
-  }
-  if (body.length === 0) body.push(el("tr", {}, el("td", { colspan: columns.length + 1 }, NONE)));
-  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...body));
 }

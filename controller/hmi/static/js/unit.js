@@ -53,6 +53,7 @@ function build(now) {
   for (const loop of loops) loop.trend.end();
   loops = [...now.cvs.map((cv) => new Controlled(cv)), ...now.mvs.map((mv) => new Manipulated(mv))];
   byId("trends").replaceChildren(...loops.map((loop) => loop.node));
+  side?.end();
   side = new Side(unitName);
   byId("side").replaceChildren(...side.columns);
   setText(document.querySelector("h1"), now.title || now.unit);

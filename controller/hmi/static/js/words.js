@@ -35,12 +35,25 @@ export function span(seconds) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** How long moves may be held, as the journal has it: "inf" beyond the horizon, negative once it is too late. */
+export function noReturn(value) {
+  if (value === "inf") return "beyond the horizon";
+  return value === "-inf" || value < 0 ? "already past" : span(value);
+}
+
 const two = (number) => String(number).padStart(2, "0");
 
 /** 14:03:07, local time; from seconds since 1970, an ISO text or a Date. */
 export function clock(when) {
   const date = toDate(when);
   return date ? `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}` : NONE;
+}
+
+/** The zone of every time on the page: UTC, UTC+01:00. */
+export function zone() {
+  const minutes = -new Date().getTimezoneOffset();
+  const size = Math.abs(minutes);
+  return minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 /** 2026-01-31 14:03:07, local time. */
@@ -69,7 +82,8 @@ export function seconds(when) {
 
 /** Seconds since 1970 of the server, as far as its last message tells. */
 const offset = { seconds: 0 };
-export const serverNow = () => Date.now() / 1000 + offset.seconds;
+export const serverTime = (date) => date / 1000 + offset.seconds;
+export const serverNow = () => serverTime(Date.now());
 export function learnTime(when) {
   const told = seconds(when);
   if (told !== null) offset.seconds = told - Date.now() / 1000;

@@ -1,0 +1,73 @@
+"""Which units know the same users, and what strangers are told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.hmi.errors import RefusedError
+from controller.hmi.fleet import prepare
+from controller.hmi.placeless import placeless
+from controller.hmi.settings import load_hmi
+from controller.hmi.stores import choices, chosen
+
+
+@pytest.fixture
+def fleet(tmp_path, unit, monkeypatch):
+    """Five units: two as they are, one with an account of its own, two of named users."""
+    monkeypatch.setenv("TRIMTAB_HMI_PASSWORD", "secret")
+    more = ("", "", "account = {user = 'viewer'}", "users = 'site'", "users = 'site'")
+    tables = [
+        f"[[units]]\nname = 'U{number}'\nconfig = '{unit.config}'\n{text}\n"
+        for number, text in enumerate(more)
+    ]
+    path = tmp_path / "hmi.toml"
+    path.write_text("\n".join(tables))
+    return prepare(load_hmi(path))
+
+
+def names(units):
+    return [unit.name for unit in units]
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [("U0", "U0 U1"), ("U1", "U0 U1"), ("U2", "U2"), ("U3", "U3 U4"), ("U4", "U3 U4")],
+)
+def test_a_password_is_for_plants_that_know_the_same_users(fleet, name, members):
+    assert names(chosen(fleet, name)) == members.split()
+
+
+def test_a_choice_has_to_be_made_where_there_is_one(fleet):
+    with pytest.raises(RefusedError, match="one of U0, U2, U3"):
+        chosen(fleet, None)
+    with pytest.raises(RefusedError, match="no unit"):
+        chosen(fleet, "U9")
+    assert [choice["unit"] for choice in choices(fleet)] == ["U0", "U2", "U3"]
+    assert choices(fleet)[0]["title"] == "U0, U1"
+
+
+def test_many_units_are_not_all_named(unit):
+    many = {f"U{number}": replace(unit, title=f"U{number}") for number in range(7)}
+    other = {"other": replace(unit, name="other", users="others")}
+    assert choices({**many, **other})[0]["title"] == "U0, U1, U2, U3 and 3 more"
+    assert choices(many) == []
+    assert len(chosen(many, None)) == 7
+    assert chosen({}, None) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("is not in /etc/trimtab/hmi-pki/trusted", "is not in trusted"),
+        ("[Errno 13] Permission denied: '/var/lib/x/journal.db'", "'journal.db'"),
+        ("no connection to opc.tcp://127.0.0.1:4840/a/b", "opc.tcp://127.0.0.1:4840/a/b"),
+        ("opc.tcp://plant.example/UA/Server", "opc.tcp://plant.example/UA/Server"),
+        ("opc.tcp://[::1]:4840/a/b", "opc.tcp://[::1]:4840/a/b"),
+        ("1/2 of kg/m3/h", "1/2 of kg/m3/h"),
+        ("urn:HOST:a/b/c", "urn:HOST:a/b/c"),
+        ("in /srv/my plant/trusted now", "in trusted now"),
+    ],
+)
+def test_folders_of_the_machine_are_not_told(text, told):
+    assert placeless(text, Path("/srv/my plant/trusted"), None).endswith(told)
