@@ -23,7 +23,7 @@ from controller.core.box import (
     no_targets,
     targets_in_force,
 )
-from controller.core.conditions import Circumstances, derive, effects
+from controller.core.conditions import Circumstances, Condition, Finding, derive, effects
 from controller.core.guard import guard, release
 from controller.core.modes import next_mode, supervise
 from controller.core.observe import advice_request, observe
@@ -36,6 +36,7 @@ from controller.core.types import (
     NotAsked,
     NotWritten,
     NotWrittenReason,
+    Partial,
     Written,
 )
 from controller.core.validate import ValidationMemory, validate
@@ -76,6 +77,11 @@ class Line(Protocol):
     @property
     def release_due(self) -> bool:
         """True while what an earlier session may have left in AUTO has not been let go."""
+        ...
+
+    @property
+    def release_refusal(self) -> str:
+        """What the DCS refused of that, and how, when it was last tried; "" where it did not."""
         ...
 
     async def poll(self) -> Failed | None:
@@ -171,6 +177,7 @@ class Cycle:
         self._outcome: WriteOutcome = NOTHING_WRITTEN
         self._last: F64 = no_targets(len(binding.mvs))
         self._release_due = False
+        self._release_refusal = ""
         self._followed = False
         self.state = ModeState()
 
@@ -178,6 +185,17 @@ class Cycle:
     def release_due(self) -> bool:
         """True while the DCS has not confirmed yet that it took the MVs back."""
         return self._release_due
+
+    @property
+    def unconfirmed(self) -> str:
+        """Words for a release that the DCS has not confirmed, an earlier session's too, or ""."""
+        if not (self._release_due or self._line.release_due):
+            return ""
+        return Finding(condition=Condition.RELEASE_DUE, detail=self._refusal).words
+
+    @property
+    def _refusal(self) -> str:
+        return self._release_refusal if self._release_due else self._line.release_refusal
 
     @property
     def may_beat(self) -> bool:
@@ -360,6 +378,7 @@ class Cycle:
             around,
             lease_lost=around.lease_lost or lost,
             release_due=self._release_due or self._line.release_due,
+            release_refusal=self._refusal,
             selector_written=self._binding.mode_on_shed is not None,
         )
 
@@ -384,7 +403,7 @@ class Cycle:
             outcome: WriteOutcome = (
                 Written()
                 if failure is None
-                else NotWritten(reason=NotWrittenReason.REJECTED, detail=failure.detail)
+                else NotWritten(reason=NotWrittenReason.REJECTED, detail=failure.words)
             )
         else:
             outcome = await self._line.write(move)
@@ -393,4 +412,16 @@ class Cycle:
             isinstance(outcome, NotWritten) and outcome.reason is nothing
         )
         self._release_due = not done
+        self._release_refusal = "" if done else _refused(outcome)
         return outcome
+
+
+def _refused(outcome: WriteOutcome) -> str:
+    """What the DCS did not take of a release, and how."""
+    match outcome:
+        case Partial(failures=failures):
+            return ", ".join(f"{failure.tag}: {failure.status}" for failure in failures)
+        case NotWritten(reason=reason, detail=detail):
+            return detail or str(reason)
+        case _:
+            return ""

@@ -349,6 +349,10 @@ class Metrics:
         )
         self.connected = self._gauge("opcua_connected", "1 while a session is open.")
         self.connected.set(0.0)
+        self.release_due = self._gauge(
+            "release_due", "1 while the DCS has not confirmed that it took the MVs back."
+        )
+        self.release_due.set(0.0)
         self.certificate_expiry = self._gauge(
             "opcua_certificate_expiry_timestamp_seconds",
             "Unix time a certificate expires; NaN where none is in use.",

@@ -236,13 +236,15 @@ class Service:
         news = reporter.diagnostics() if self._scans != self._reported else {}
         self._reported = self._scans
         await self._link.beat(news, alive=fresh and cycle.may_beat)
+        self._metrics.release_due.set(bool(cycle.unconfirmed))
 
     def _status(self, cycle: Cycle) -> str:
-        """Mode, why, and the line, in words that change only when something does."""
+        """Mode, why, what the DCS owes, and the line, in words that change when something does."""
         state, link = cycle.state, self._link
+        owed = "" if cycle.unconfirmed in state.reason else f"; {cycle.unconfirmed}"
         line = "" if link.connected else f"; no connection to {self._prepared.endpoint.url}"
         reason = f": {state.reason}" if state.reason else ""
-        return f"{state.mode.value}{reason}{line}"
+        return f"{state.mode.value}{reason}{owed}{line}"
 
     # ------------------------------------------------------------------ surroundings
 

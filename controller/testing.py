@@ -206,6 +206,7 @@ class FakeLink:
     session: int = 1
     lease_held: bool = True
     release_due: bool = False
+    release_refusal: str = ""
     obedient: bool = True
 
     def __post_init__(self) -> None:

@@ -173,6 +173,7 @@ class Circumstances:
 
     period_problem: why the scan period does not fit sample time and plant speed; "" when it does.
     release_due: the DCS was told to take the MVs back, and has not confirmed it.
+    release_refusal: what it refused of that, and how; "" where it did not, or was not asked yet.
     selector_written: a shed writes the operator's selector, so that what it then shows is no act.
     """
 
@@ -183,6 +184,7 @@ class Circumstances:
     shed_on_journal: bool = True
     period_problem: str = ""
     release_due: bool = False
+    release_refusal: str = ""
     selector_written: bool = False
 
 
@@ -237,7 +239,7 @@ def _surroundings(around: Circumstances) -> Iterator[Finding]:
     if around.lease_lost:
         yield Finding(condition=Condition.LEASE_LOST)
     if around.release_due:
-        yield Finding(condition=Condition.RELEASE_DUE)
+        yield Finding(condition=Condition.RELEASE_DUE, detail=around.release_refusal)
     if around.period_problem:
         yield Finding(condition=Condition.SCAN_PERIOD, detail=around.period_problem)
     if around.journal_failed:

@@ -152,6 +152,11 @@ class Link:
         return self._outbound.release_due
 
     @property
+    def release_refusal(self) -> str:
+        """What the DCS refused of that, and how, when it was last tried; "" where it did not."""
+        return self._outbound.release_refusal
+
+    @property
     def poll_age_s(self) -> float:
         """Seconds since the last complete poll; infinite before the first."""
         return monotonic() - self._polled_s

@@ -48,6 +48,10 @@ UNANSWERED = frozenset({TIMEOUT, NO_CONNECTION})
 
 NEVER = float("-inf")
 
+SETTLED_S = 2.0
+"""A Request that reads false counts when it was received this long after we last raised it: what a
+subscription brings is older than it looks."""
+
 TOLD_NOTHING = "it has no shed, no request and no mode_on_shed: its last target stands"
 
 NOT_TOLD = Failed(service="call", status="untold", detail=TOLD_NOTHING)
@@ -78,7 +82,9 @@ class Outbound:
         self._unfit: set[str] = set()
         self._beats = 0
         self._release_due = False
+        self._release_refusal = ""
         self._untold = False
+        self._raised_s = NEVER
         self._leased_until_s = NEVER
         self._lease_due_s = NEVER
 
@@ -86,36 +92,68 @@ class Outbound:
         """Use a new session: take the lease, let go of what an earlier session may have left.
 
         Without that a plant that has no lease would stay Active on the word of a controller that
-        is no longer in AUTO.  Without the lease it may be another's: then, and when the DCS
-        refuses, `release_due` stays true and `settle` tries again.  image: as polled by the new
-        session.
+        is no longer in AUTO.  Without the lease it may be another's: then, and while the DCS
+        refuses and does not show that nothing is left, `release_due` stays true and `settle` tries
+        again.  image: as polled by the new session.
         """
         self._connection = connection
         self._leased_until_s = self._lease_due_s = NEVER
         await self.keep_lease()
         self._release_due = not self._read_only
-        failure = await self.settle(image)
-        if failure is not None:
-            self._log.warning(
-                "let_go_failed", status=failure.status, reason=failure.detail, again="every tick"
-            )
+        self._release_refusal = ""
+        await self.settle(image)
 
     @property
     def release_due(self) -> bool:
         """True while what an earlier session may have left in AUTO has not been let go."""
         return self._release_due
 
+    @property
+    def release_refusal(self) -> str:
+        """What was refused, and how, when that was last tried; "" where it was not."""
+        return self._release_refusal
+
     async def settle(self, image: Mapping[str, Measurement]) -> Failed | None:
         """Let go of what an earlier session may have left, if that is still due.
 
-        Without the lease nothing is sent, and it stays due.
+        Without the lease nothing is sent, and it stays due.  So it does when the DCS refuses: then
+        its Request may stand, and would have it follow a stale target as soon as Auto is selected.
+        A DCS that takes a Request only in Auto shows that none stands, which is as good.
         """
         connection = self._session()
         if connection is None or not self._release_due or not self.lease_held:
             return None
         failure = await self._let_go(connection, image)
         self._release_due = failure is not None
+        self._tell(failure)
         return failure
+
+    def _nothing_left(self, image: Mapping[str, Measurement]) -> bool:
+        """True when the selector is off auto and Request, where there is one, reads false."""
+        if not self._off_auto(image):
+            return False
+        held = image.get(REQUEST)
+        if held is None:
+            return self._connection is None or not self._connection.has(REQUEST)
+        shown = held.quality is not Quality.BAD and held.received_s > self._raised_s + SETTLED_S
+        return shown and held.value == 0
+
+    def _tell(self, failure: Failed | None) -> None:
+        """Log a refusal to be let go when it is new, and its end."""
+        refusal = "" if failure is None else failure.words
+        if refusal == self._release_refusal:
+            return
+        self._release_refusal = refusal
+        if failure is None:
+            self._log.info("let_go_succeeded")
+            return
+        self._log.warning(
+            "let_go_failed",
+            status=failure.status,
+            reason=failure.detail,
+            again="every tick",
+            until_then="AUTO is barred and the heartbeat stands still",
+        )
 
     def detach(self) -> None:
         """Forget the session; it is lost or about to be closed."""
@@ -139,7 +177,8 @@ class Outbound:
         image: the snapshot that the move was made from.  Targets go out as `server_target` makes
         them; one that cannot be written as certified is a bug, and then nothing is written.
         Request is written on entry and on release only: a Request that the DCS has withdrawn must
-        not be raised again by a move that was on its way.
+        not be raised again by a move that was on its way.  A release that the DCS refuses, while it
+        shows that nothing is left, has nothing to write.
         """
         connection = self._connection
         if self._read_only:
@@ -154,11 +193,15 @@ class Outbound:
             return NOTHING_WRITTEN
         self._untold = self._untold and not move.entering
         started = monotonic()
+        if values.get(REQUEST):
+            self._raised_s = started
         answer = await self._requests.ask("write", connection.write(values))
         elapsed = monotonic() - started
         if isinstance(answer, Failed):
             return NotWritten(reason=_reason(answer), detail=answer.detail, elapsed_s=elapsed)
-        return self._outcome(answer, elapsed)
+        outcome = self._outcome(answer, elapsed)
+        refused = not move.request and not isinstance(outcome, Written)
+        return NOTHING_WRITTEN if refused and self._nothing_left(image) else outcome
 
     def _values(
         self, move: Move, connection: Connection, image: Mapping[str, Measurement]
@@ -309,6 +352,7 @@ class Outbound:
         """Withdraw Request, and put the selector off auto where tags.toml says so.
 
         A selector that the operator has moved off auto stays where it is: it has let go already.
+        A refusal is none where the DCS shows that nothing is left.
         """
         values: dict[str, Choice] = {REQUEST: False} if connection.has(REQUEST) else {}
         chosen = self._binding.mode_on_shed
@@ -321,7 +365,8 @@ class Outbound:
             return answer
         for key, status in answer.items():
             if status is not None:
-                return self._requests.refused("write", status, key)
+                refused = self._requests.refused("write", status, key)
+                return None if self._nothing_left(image) else refused
         return None
 
 

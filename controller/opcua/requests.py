@@ -47,6 +47,12 @@ class Failed:
     status: str
     detail: str
 
+    @property
+    def words(self) -> str:
+        """What failed, and how: `handshake.request: BadNotWritable`."""
+        told = self.status in self.detail or not self.status.startswith("Bad")
+        return self.detail if told else f"{self.detail}: {self.status}"
+
 
 NOT_CONNECTED = Failed(service="any", status=NO_CONNECTION, detail="not connected")
 

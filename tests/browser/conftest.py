@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.hmi import Hmi, Viewer, units_of
-from tests.integration.controller.soft_plant.conftest import Controller, Plant, until
+from tests.support.controllers import Controller
+from tests.support.soft_plant import Plant
+from tests.support.waiting import until
 
 SPEED, PERIOD_S = 600.0, 0.5
 """Slow enough for a browser beside it on two cores."""

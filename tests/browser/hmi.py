@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.integration.controller.soft_plant.conftest import START_S, Process
+from tests.support.processes import START_S, Process
 
 EVIL = "<img src=x onerror=\"document.body.dataset.hurt='yes'\">"
 """What must be shown as it is."""

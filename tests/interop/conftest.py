@@ -1,15 +1,11 @@
 """A plant of another make (`foreign_plant/`), a controller, and an operator between them."""
 
-import asyncio
 import contextlib
 import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -20,12 +16,13 @@ from typer.testing import CliRunner
 from controller.cli import main
 from controller.configuration.settings import default_config_dir
 from controller.journal.reader import Reader
+from tests.support.processes import Process, free_port
+from tests.support.waiting import until
 
 SOURCES = Path(__file__).with_name("foreign_plant")
 MODULES = Path(os.environ.get("TRIMTAB_NODE_MODULES", Path(__file__).parent / "node_modules"))
 TAGS = default_config_dir() / "examples" / "foreign_tags.toml"
 URI = "urn:othermake:RK1:leitsystem"
-START_S = 40.0
 AHEAD_S = 300
 LIMIT = 5
 BULK = 60
@@ -54,69 +51,6 @@ port = 0
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(condition, seconds: float, what: str):
-    """Wait for another process; the condition's last value."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
-    return value
-
-
-async def until(condition, seconds: float, what: str):
-    """Wait for an async condition; its last value."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not (value := await condition()):  # noqa: ASYNC110 - another process's state
-                await asyncio.sleep(0.05)
-            return value
-    except TimeoutError:
-        pytest.fail(f"not within {seconds:g} s: {what}")
-
-
-class Process:
-    """A child process with its output in a file."""
-
-    def __init__(self, argv: list[str], out: Path, cwd: Path, **environment: str) -> None:
-        self.out = out
-        with out.open("wb") as stream:
-            self.popen = subprocess.Popen(
-                argv,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env={**os.environ, **environment},
-            )
-
-    def text(self) -> str:
-        return self.out.read_text(encoding="utf-8", errors="replace")
-
-    def says(self, words: str, seconds: float = START_S) -> None:
-        def said() -> bool:
-            if self.popen.poll() is not None:
-                pytest.fail(f"ended with {self.popen.returncode}:\n{self.text()}")
-            return words in self.text()
-
-        wait_for(said, seconds, f'"{words}" in {self.out}')
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        if self.popen.poll() is None:
-            self.popen.send_signal(number)
-        try:
-            return self.popen.wait(20.0)
-        except subprocess.TimeoutExpired:
-            self.popen.kill()
-            self.popen.wait()
-            pytest.fail(f"did not end:\n{self.text()}")
-
-
 class ForeignPlant:
     """One `node plant.js`; may be killed and started again on its port.
 
@@ -143,7 +77,7 @@ class ForeignPlant:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:
-            self.process.end(number)
+            self.process.stop(number)
 
     def events(self, kind: str, since_s: float = 0.0) -> list[dict]:
         lines = self.log.read_text(encoding="utf-8").splitlines()
@@ -354,7 +288,7 @@ def make_controller(tmp_path):
     yield make
     for plant, controller in made:
         if controller.process is not None:
-            controller.process.end()
+            controller.process.stop()
         text = capture(plant, controller)
         (tmp_path / "capture.txt").write_text(text, encoding="utf-8")
         print(text)  # noqa: T201 - pytest shows it where the test failed

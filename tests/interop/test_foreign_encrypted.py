@@ -11,7 +11,8 @@ from controller.cli import main
 from controller.configuration.security import SecuritySettings
 from controller.opcua.endpoint import Endpoint
 from controller.opcua.security import load_security
-from tests.interop.conftest import TAGS, URI, Controller, ForeignPlant, Operator, checked, until
+from tests.interop.conftest import TAGS, URI, Controller, ForeignPlant, Operator, checked
+from tests.support.waiting import until
 
 USERS = {"apc": "quarry-lantern-62", "operator": "thistle-anvil-17"}
 POLICIES = ("Aes256Sha256RsaPss", "Basic256Sha256")
@@ -112,7 +113,7 @@ async def test_trust_both_ways_then_auto_and_a_new_certificate_must_be_trusted_a
     try:
         await auto_then_a_new_certificate(plant, controller)
     finally:
-        controller.process.end()
+        controller.process.stop()
 
 
 async def auto_then_a_new_certificate(plant, controller):

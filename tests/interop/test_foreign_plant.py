@@ -37,7 +37,7 @@ async def test_auto_brings_both_loops_to_setpoint(fast_plant, make_controller):
         await controller.until(at_setpoint, "both loops at setpoint", seconds=60.0, count=10)
         assert abs(await operator.get("AIC4711/MonAn.PV_Out") - SP_CONCENTRATION) <= 1.0
         assert abs(await operator.get("TIC101/PID.PV_Out") - SP_CELSIUS) <= 0.3
-        controller.process.end()
+        controller.process.stop()
 
     rows = controller.rows()
     modes = [row["mode_after"] for row in rows]
@@ -60,7 +60,7 @@ async def test_a_controller_that_ends_puts_the_selector_back(fast_plant, make_co
         await operator.select("REMOTE")
         await controller.reaches("AUTO")
         ended_s = time.time()
-        assert controller.process.end() == 0
+        assert controller.process.stop() == 0
         assert await operator.get("SEQ/ControllerMode") == "LOCAL"
         last = fast_plant.writes(ended_s)[-1]
         assert (last["node"], last["value"], last["answer"]) == (SELECTOR, "LOCAL", "Good")
@@ -76,7 +76,7 @@ async def test_the_operators_own_move_off_auto_is_left_as_it_is(fast_plant, make
         released_s = time.time()
         await asyncio.sleep(5 * controller.period_s)
         assert fast_plant.writes(released_s) == []
-        assert controller.process.end() == 0
+        assert controller.process.stop() == 0
         assert await operator.get("SEQ/ControllerMode") == "ADVISE"
         assert fast_plant.writes(released_s) == []
     assert controller.rows(1)[0]["reason"] == "selected by the operator"

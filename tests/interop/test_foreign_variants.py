@@ -4,7 +4,7 @@ import asyncio
 import time
 from itertools import pairwise
 
-from tests.interop.conftest import until
+from tests.support.waiting import until
 
 SWITCH = (
     ('mode = "rk1:s=RK1/SEQ/ControllerMode"', 'mode = "rk1:s=RK1/SEQ/RemoteSwitch"'),
@@ -49,7 +49,7 @@ async def test_a_switch_and_a_loop_in_counts_are_driven_by_configuration(
             return sum(row["written"] for row in controller.rows()) >= SCANS
 
         await until(moved, 15.0, "targets are written")
-        controller.process.end()
+        controller.process.stop()
         assert await operator.get("SEQ/RemoteSwitch") is False
         writes = fast_plant.writes(begun_s)
     assert {write["answer"] for write in writes} == {"Good"}
@@ -93,7 +93,7 @@ async def test_a_dcs_that_cannot_be_told_is_written_no_more_and_both_sides_of_it
         await operator.select("REMOTE")
         await controller.reaches("AUTO")
         ended_s = time.time()
-        assert controller.process.end() == 0
+        assert controller.process.stop() == 0
         assert fast_plant.writes(ended_s + 0.1) == []
         assert controller.process.text().count("dcs_not_told") == 2
         await operator.select("LOCAL")

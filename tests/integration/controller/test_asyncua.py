@@ -4,58 +4,24 @@ docs/asyncua.md. Each test fails where the link relies on asyncua.
 
 import asyncio
 import contextlib
-from time import monotonic
 from typing import Self
 
-import numpy as np
 import pytest
-import pytest_asyncio
 from asyncua import Client, ua
 from asyncua.server import binary_server_asyncio
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
-from controller.core.types import Move, MoveOrigin, NotWritten, NotWrittenReason, Tick, Written
+from controller.core.types import NotWritten, NotWrittenReason, Written
 from controller.core.validate import ValidationMemory, ValidationRules, validate
 from controller.opcua.requests import NO_CONNECTION, TIMEOUT
+from tests.support.lines import move, no_fault, tick
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PV = "cv.Temperature.pv"
 LIMIT_S, STEP_S = 0.4, 0.15
-
-
-def tick() -> Tick:
-    now = monotonic()
-    return Tick(scan_id=0, due_s=now, started_s=now, budget_s=0.05)
-
-
-def move(feed: float, coolant: float) -> Move:
-    return Move(
-        targets=np.array([feed, coolant]),
-        write=np.array([True, True]),
-        request=True,
-        origin=MoveOrigin.CORRECTION,
-        entering=True,
-    )
-
-
-def no_fault(error: BaseException) -> None:
-    pytest.fail(f"the link's keeper failed: {error!r}")
-
-
-async def until(condition, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # the link has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def link(make_link):
-    opened = make_link()
-    assert await opened.open(no_fault) is None
-    yield opened
-    await opened.close()
 
 
 # ---------------------------------------------------------------------- subscriptions
@@ -141,7 +107,7 @@ async def test_a_server_that_takes_values_alone_is_written_to(make_link, plant, 
     link = make_link()
     assert await link.open(no_fault) is None
     try:
-        assert isinstance(await link.write(move(1.25, 330.0)), Written)
+        assert isinstance(await link.write(move(1.25, 330.0, entering=True)), Written)
         assert await plant.get("FIC_12.RSP") == pytest.approx(50.0)
         assert await plant.get("TIC_77.RSP") == pytest.approx(56.85, abs=1e-5)
         assert await link.beat({}, alive=True) is None

@@ -1,10 +1,8 @@
 """`trimtab check` and `trimtab tags browse` on a server whose names and types mean harm."""
 
 import asyncio
-import json
 import math
 import tomllib
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,20 +13,13 @@ from controller.commissioning.check import check_plant
 from controller.commissioning.walk import Limits
 from controller.configuration.security import SecuritySettings
 from controller.configuration.settings import load_settings
+from tests.integration.controller.foreign_plant import FOREIGN_TAGS
+from tests.integration.controller.service_rig import HANDSHAKE, configure
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202e\r\n[cv.Evil]\n"
 MEGABYTE = 1 << 20
-TAGS = (
-    Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
-    + """
-[handshake]
-heartbeat_in = "plc:s=APC.HB_IN"
-request = "plc:s=APC.REQUEST"
-mode = "plc:s=APC.MODE"
-"""
-)
 
 
 def refer(server, source, target, kind, *, forward):
@@ -113,13 +104,7 @@ async def test_a_browse_of_it_ends_and_proposes_plain_text(evil, tmp_path):
 
 
 async def test_a_check_of_it_ends_and_prints_plain_text(evil, tmp_path, capfd):
-    (tmp_path / "tags.toml").write_text(TAGS, encoding="utf-8")
-    config = tmp_path / "controller.toml"
-    config.write_text(
-        f'[server]\nurl = {json.dumps(evil.url)}\n[security]\npolicy = "None"\ninsecure = true\n'
-        '[scan]\nperiod_s = 0.1\n[tags]\npath = "tags.toml"\n',
-        encoding="utf-8",
-    )
+    config = configure(tmp_path, evil, FOREIGN_TAGS + HANDSHAKE)
     async with asyncio.timeout(60.0):
         await check_plant(load_settings(config), config)
     printed = capfd.readouterr()

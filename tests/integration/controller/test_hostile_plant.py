@@ -1,51 +1,19 @@
 """AUTO on a plant that says anything: no wrong move, no end of the service, no endless record."""
 
 import asyncio
-import json
 import math
-import os
-import signal
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from asyncua import ua
 
-from controller.configuration.settings import load_settings
-from controller.journal.reader import Reader
-from controller.service import Service
-from controller.startup import prepare
+from tests.integration.controller.service_rig import HANDSHAKE, TAGS, UNHURRIED, configure
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TAGS = (
-    Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
-    + """
-[handshake]
-heartbeat_in = "plc:s=APC.HB_IN"
-request = "plc:s=APC.REQUEST"
-mode = "plc:s=APC.MODE"
-shed_reason = "plc:s=APC.NOTE"
-[clock]
-speed = "plc:s=SIM.SPEED"
-"""
-)
-CONFIG = """
-[server]
-url = {url}
-[security]
-policy = "None"
-insecure = true
-[scan]
-period_s = 0.1
-[tags]
-path = "tags.toml"
-[journal]
-path = {journal}
-[metrics]
-port = 0
-"""
+TOLD = TAGS.replace(HANDSHAKE, HANDSHAKE + 'shed_reason = "plc:s=APC.NOTE"\n')
 READ = (
     "AI_4711.PV", "AIC_4711.SP", "TI_101.PV", "TIC_101.SP", "FIC_12.OUT", "FIC_12.RSP",
     "TIC_77.OUT", "TIC_77.RSP", "AI_4710.PV", "SIM.SPEED", "APC.NOTE",
@@ -107,61 +75,29 @@ class Hostage:
             await self.say(name, told(value.Value))
 
 
-async def until(condition, seconds=10.0):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the plant has no event to wait for
-            await asyncio.sleep(0.02)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def run(tmp_path, plant, capfd):
-    """A service in AUTO on the foreign plant; ended by the test."""
-    (tmp_path / "tags.toml").write_text(TAGS, encoding="utf-8")
-    config, journal = tmp_path / "controller.toml", tmp_path / "journal.db"
-    text = CONFIG.format(url=json.dumps(plant.url), journal=json.dumps(str(journal)))
-    config.write_text(text, encoding="utf-8")
-    task = asyncio.create_task(Service(prepare(load_settings(config, {})), config).run())
-
-    async def beating():
-        return await plant.get("APC.HB_IN") > 2
-
-    async def following():
-        return await plant.get("APC.REQUEST")
-
-    async def into_auto():
-        await plant.put("APC.MODE", 0)
-        await asyncio.sleep(0.2)
-        await plant.put("APC.MODE", 2)
-        await until(following)
-
-    async def end():
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10.0):
-            code = await task
-        with Reader.open(journal) as reader:
-            rows = list(reader.scans())
-        return code, rows, capfd.readouterr(), journal.stat().st_size
-
-    await until(beating)
-    yield task, into_auto, end
-    if not task.done():
-        await end()
+async def auto(rig, plant):
+    """A service on the foreign plant."""
+    configure(rig.folder, plant, TOLD)
+    rig.start(**UNHURRIED)
+    await until(rig.beating, 30.0)
+    return rig
 
 
-async def test_no_nonsense_of_the_plant_moves_an_mv_wrongly(run, plant):
-    task, into_auto, end = run
+@pytest.mark.timeout(400)
+async def test_no_nonsense_of_the_plant_moves_an_mv_wrongly(auto, plant, capfd):
     hostage = Hostage(plant)
     for name, nonsense in NONSENSE.items():
-        await into_auto()
+        await auto.auto_anew()
         for tag in READ:
             await hostage.say(tag, nonsense(hostage.sound[tag]))
             await asyncio.sleep(0.05)
-        assert not task.done(), name
+        assert not auto.task.done(), name
         await hostage.restore()
-    code, rows, printed, size = await end()
-    assert code == 0
-    assert "Traceback" not in printed.err
-    assert size < 20 * 1024 * 1024
+    assert await auto.stop() == 0
+    assert "Traceback" not in capfd.readouterr().err
+    assert auto.journal.stat().st_size < 20 * 1024 * 1024
+    rows, _ = auto.read()
     written = [row for row in rows if row["written"]]
     assert len(written) > len(NONSENSE)
     for row in written:
@@ -171,20 +107,19 @@ async def test_no_nonsense_of_the_plant_moves_an_mv_wrongly(run, plant):
         assert all(value is None or low <= value <= high for value, low, high in targets)
 
 
-async def test_quality_that_flaps_moves_nothing_while_it_is_bad(run, plant):
-    task, into_auto, end = run
+async def test_quality_that_flaps_moves_nothing_while_it_is_bad(auto, plant, capfd):
     hostage = Hostage(plant)
-    await into_auto()
+    await auto.auto_anew()
     for _ in range(40):
         for status in (ua.StatusCodes.BadSensorFailure, ua.StatusCodes.Good):
             for tag in ("TI_101.PV", "AI_4711.PV"):
                 await hostage.say(tag, told(hostage.sound[tag].Value, status=status))
             await asyncio.sleep(0.03)
-    assert not task.done()
+    assert not auto.task.done()
     await hostage.restore()
-    code, rows, printed, _ = await end()
-    assert code == 0
-    assert "Traceback" not in printed.err
+    assert await auto.stop() == 0
+    assert "Traceback" not in capfd.readouterr().err
+    rows, _ = auto.read()
     for row in rows:
         if row["written"]:
             assert all(math.isfinite(value) for value in row["cv"])

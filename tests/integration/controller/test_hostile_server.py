@@ -16,6 +16,8 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_to_binary, uatcp_to_binary
 
 from controller.opcua import bounded
+from tests.support.lines import no_fault
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,10 +26,6 @@ GROWTH = 160 * MEGABYTE
 """What the process may grow by: the longest message, its parts, and what is made of them."""
 HEADER = 24
 """Length of a ResponseHeader that says nothing, after the four bytes of its type."""
-
-
-def no_fault(error: BaseException) -> None:
-    pytest.fail(f"the link's keeper failed: {error!r}")
 
 
 @pytest.fixture
@@ -178,17 +176,13 @@ def hostile(monkeypatch):
     return Hostile
 
 
-async def until(condition, seconds=8.0):
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the link has no event to wait for
-            await asyncio.sleep(0.02)
-
-
 async def recovered(link):
     """Wait until a poll succeeds again."""
-    async with asyncio.timeout(8.0):
-        while await link.poll() is not None:  # noqa: ASYNC110 - the link has no event for it
-            await asyncio.sleep(0.05)
+
+    async def polled():
+        return await link.poll() is None
+
+    await until(polled, 30.0, "the link is back")
 
 
 @pytest.mark.usefixtures("memory")

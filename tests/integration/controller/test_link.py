@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-import numpy as np
 import pytest
 import pytest_asyncio
 from asyncua import ua
@@ -15,53 +14,18 @@ from asyncua.common.utils import ServiceError
 from structlog.testing import capture_logs
 
 from controller.core.types import (
-    Move,
-    MoveOrigin,
     NotWritten,
     NotWrittenReason,
     Partial,
     Quality,
-    Tick,
     Written,
 )
 from controller.opcua.link import LASTING_S
 from controller.opcua.nodes import WRONG_TYPES
+from tests.support.lines import move, no_fault, tick
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def tick() -> Tick:
-    now = monotonic()
-    return Tick(scan_id=0, due_s=now, started_s=now, budget_s=0.05)
-
-
-def move(feed: float, coolant: float, *, entering: bool = False, request: bool = True) -> Move:
-    targets = np.array([feed, coolant])
-    return Move(
-        targets=targets,
-        write=np.isfinite(targets),
-        request=request,
-        origin=MoveOrigin.CORRECTION if request else MoveOrigin.RELEASE,
-        entering=entering,
-    )
-
-
-def no_fault(error: BaseException) -> None:
-    pytest.fail(f"the link's keeper failed: {error!r}")
-
-
-async def until(condition, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # the link has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def link(make_link):
-    opened = make_link()
-    assert await opened.open(no_fault) is None
-    yield opened
-    await opened.close()
 
 
 async def test_reads_every_tag_with_quality_and_time(link, plant):
@@ -412,6 +376,42 @@ async def test_what_could_not_be_let_go_is_said_and_tried_again(make_link, plant
     assert await plant.get("APC.HB_IN") == 1
 
 
+async def test_a_refusal_to_be_let_go_is_logged_when_it_is_new_and_when_it_ends(make_link, plant):
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    opened = make_link()
+    with capture_logs() as lines:
+        assert await opened.open(no_fault) is None
+        refusal = opened.release_refusal
+        for _ in range(3):
+            await opened.beat({}, alive=True)
+        await plant.nodes["APC.REQUEST"].set_writable()
+        await opened.beat({}, alive=True)
+        await opened.beat({}, alive=True)
+    await opened.close()
+    assert refusal in {
+        "handshake.request: BadNotWritable",
+        "handshake.request: BadUserAccessDenied",
+    }
+    assert opened.release_refusal == ""
+    told = [line["event"] for line in lines if line["event"].startswith("let_go")]
+    assert told == ["let_go_failed", "let_go_succeeded"]
+
+
+@pytest.mark.parametrize(("selector", "due"), [(0, False), (1, False), (2, True)])
+async def test_a_dcs_that_takes_a_request_in_auto_alone_owes_nothing_out_of_auto(
+    make_link, plant, selector, due
+):
+    await plant.put("APC.REQUEST", value=False)
+    await plant.put("APC.MODE", selector)
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    opened = make_link()
+    assert await opened.open(no_fault) is None
+    assert opened.release_due is due
+    await opened.beat({}, alive=True)
+    await opened.close()
+    assert await plant.get("APC.HB_IN") == (0 if due else 1)
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_what_an_earlier_session_left_in_auto_is_let_go(make_link, plant, read_only):
     await plant.nodes["APC.NOTE"].set_writable()
@@ -422,29 +422,15 @@ async def test_what_an_earlier_session_left_in_auto_is_let_go(make_link, plant, 
     assert await plant.get("APC.NOTE") == ("REMOTE" if read_only else "LOCAL")
 
 
-async def test_unknown_nodes_are_named_with_key_and_reference(make_link):
-    data = {name: dict(entry) for name, entry in make_cv().items()}
-    data["Temperature"]["pv"] = "plc:s=NOT_THERE"
-    data["PolymerConc"]["sp"] = "nsu=urn:other:vendor;s=X"
-    opened = make_link(cv=data)
+async def test_unknown_nodes_are_named_with_key_and_reference(make_link, cv_tags):
+    cv_tags["Temperature"]["pv"] = "plc:s=NOT_THERE"
+    cv_tags["PolymerConc"]["sp"] = "nsu=urn:other:vendor;s=X"
+    opened = make_link(cv=cv_tags)
     failure = await opened.open(no_fault)
     await opened.close()
     assert "cv.Temperature.pv = 'plc:s=NOT_THERE'" in failure.detail
     assert "BadNodeIdUnknown" in failure.detail
     assert "urn:other:vendor" in failure.detail
-
-
-def make_cv():
-    scale = {"unit": "g/L", "range": [0.0, 400.0]}
-    return {
-        "PolymerConc": {"pv": "plc:s=AI_4711.PV", "sp": "plc:s=AIC_4711.SP", **scale},
-        "Temperature": {
-            "pv": "plc:s=TI_101.PV",
-            "sp": "plc:s=TIC_101.SP",
-            "unit": "degC",
-            "range": [0.0, 150.0],
-        },
-    }
 
 
 async def test_no_server_is_a_value_not_an_exception(make_link):

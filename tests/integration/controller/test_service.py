@@ -2,110 +2,22 @@
 
 import asyncio
 import itertools
-import json
-import os
-import signal
+import re
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from controller.configuration.settings import load_settings
 from controller.cycle import Cycle
 from controller.errors import ConfigError, PlantRefusedError
-from controller.journal.reader import Reader
 from controller.opcua.connection import Connection
 from controller.opcua.link import Link
-from controller.service import Service
-from controller.startup import prepare
 from models.runtime import Runtime
+from tests.integration.controller.service_rig import TAGS, UNHURRIED
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-FOREIGN = Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
-TAGS = (
-    FOREIGN
-    + """
-[handshake]
-heartbeat_in = "plc:s=APC.HB_IN"
-request = "plc:s=APC.REQUEST"
-mode = "plc:s=APC.MODE"
-[clock]
-speed = "plc:s=SIM.SPEED"
-"""
-)
-CONFIG = """
-[server]
-url = {url}
-[security]
-policy = "None"
-insecure = true
-[scan]
-period_s = 0.1
-[tags]
-path = "tags.toml"
-[journal]
-path = {journal}
-[metrics]
-port = 0
-"""
-
-
-async def until(condition, seconds: float = 10.0):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the plant has no event to wait for
-            await asyncio.sleep(0.02)
-
-
-class Rig:
-    def __init__(self, folder, plant) -> None:
-        self.folder = folder
-        self.plant = plant
-        self.journal = folder / "journal.db"
-        (folder / "tags.toml").write_text(TAGS, encoding="utf-8")
-        self.config = folder / "controller.toml"
-        text = CONFIG.format(url=json.dumps(plant.url), journal=json.dumps(str(self.journal)))
-        self.config.write_text(text, encoding="utf-8")
-        self.task: asyncio.Task[int] | None = None
-        self.service: Service | None = None
-
-    def start(self, **overrides) -> asyncio.Task[int]:
-        prepared = prepare(load_settings(self.config, overrides))
-        self.service = Service(prepared, self.config)
-        self.task = asyncio.create_task(self.service.run())
-        return self.task
-
-    async def beating(self) -> bool:
-        return await self.plant.get("APC.HB_IN") > 2
-
-    async def following(self) -> bool:
-        return await self.plant.get("APC.REQUEST")
-
-    async def into_auto(self) -> None:
-        self.start()
-        await until(self.beating)
-        await self.plant.put("APC.MODE", 2)
-        await until(self.following)
-
-    async def stop(self) -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10.0):
-            return await self.task
-
-    def read(self):
-        with Reader.open(self.journal) as reader:
-            return list(reader.scans()), reader.events()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def rig(tmp_path, plant, capfd):  # noqa: ARG001 - capfd keeps the ready line out of the report
-    made = Rig(tmp_path, plant)
-    yield made
-    if made.task is not None and not made.task.done():
-        await made.stop()
 
 
 async def test_auto_on_a_foreign_plant_starts_from_actual_in_its_units(rig, plant):
@@ -315,6 +227,64 @@ async def test_the_status_tells_mode_and_reason_and_is_sent_when_it_changes(rig,
         "STATUS=stopping: controller stopped",
     ]
     assert all(one != other for one, other in itertools.pairwise(said))
+
+
+async def test_a_dcs_that_refuses_to_be_let_go_bars_auto_and_the_operator_is_told(
+    rig, plant, manager
+):
+    """Its Request stands, from before: it would follow a stale target as soon as it is in Auto."""
+    await plant.nodes["APC.REQUEST"].set_read_only()
+    why = r"the DCS has not confirmed yet that it took the MVs back: handshake\.request: Bad\w+"
+    rig.start(**UNHURRIED)
+
+    def told(words: str) -> bool:
+        return any(re.fullmatch(f"STATUS={words}", line) for line in manager.hear())
+
+    await until(lambda: told(f"MANUAL: selected by the operator; {why}"), 30.0)
+    await plant.put("APC.MODE", 2)
+    await until(lambda: told(f"SHADOW: waiting for AUTO: {why}"))
+    due = rig.service._metrics.release_due._value
+    assert due.get() == 1.0
+    assert await plant.get("APC.HB_IN") == 0
+    await plant.nodes["APC.REQUEST"].set_writable()
+    await rig.auto_anew()
+    await until(lambda: due.get() == 0.0)
+    assert await rig.stop() == 0
+    rows, _ = rig.read()
+    barred = [row for row in rows if row["mode_after"] == "SHADOW"]
+    assert any(re.fullmatch(f"waiting for AUTO: {why}", row["reason"]) for row in barred)
+    assert not any(row["written"] for row in barred)
+
+
+async def test_a_dcs_that_takes_a_request_in_auto_alone_is_left_and_entered_again(rig, plant):
+    """Out of Auto it withdraws the Request by itself, and refuses that anybody else writes it."""
+    request = plant.nodes["APC.REQUEST"]
+
+    async def out_of_auto() -> None:
+        await request.set_read_only()
+        await plant.put("APC.REQUEST", value=False)
+        await plant.put("APC.MODE", 0)
+
+    async def goes_on() -> bool:
+        rows, _ = rig.read()
+        owed = rig.service._metrics.release_due._value.get()
+        return bool(rows) and rows[-1]["mode_after"] == "MANUAL" and owed == 0.0
+
+    async def beats_after(beat: int) -> bool:
+        return await plant.get("APC.HB_IN") > beat
+
+    await out_of_auto()
+    rig.start(**UNHURRIED)
+    await until(rig.beating, 30.0)
+    for _ in range(2):
+        await until(goes_on)
+        beat = await plant.get("APC.HB_IN")
+        await until(lambda beat=beat: beats_after(beat))
+        await request.set_writable()
+        await rig.auto_anew()
+        await asyncio.sleep(0.5)
+        await out_of_auto()
+    assert await rig.stop() == 0
 
 
 async def test_a_lost_server_leaves_the_watchdog_fed(rig, plant, manager):

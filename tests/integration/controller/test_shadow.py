@@ -1,14 +1,12 @@
 """`trimtab shadow` on a foreign server: string ids, degC and percent, by configuration alone."""
 
 import asyncio
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -16,28 +14,14 @@ from controller.commissioning.walk import Limits, walk
 from controller.journal.reader import Reader
 from controller.opcua.endpoint import Endpoint
 from controller.opcua.survey import survey
+from tests.integration.controller.foreign_plant import FOREIGN_TAGS
+from tests.integration.controller.service_rig import configure
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FOREIGN = Path(__file__).with_name("foreign_tags.toml").read_text(encoding="utf-8")
-TAGS = FOREIGN.replace("plc:s=TI_101.PV", "plc:/PLC/TI_101.PV").replace(
+TAGS = FOREIGN_TAGS.replace("plc:s=TI_101.PV", "plc:/PLC/TI_101.PV").replace(
     "plc:s=TIC_101.SP", "nsu=urn:vendor:plc7;s=TIC_101.SP"
 )
-CONFIG = """
-[server]
-url = {url}
-[security]
-policy = "None"
-insecure = true
-[scan]
-period_s = 0.2
-[tags]
-path = "tags.toml"
-[journal]
-path = {journal}
-[metrics]
-port = 0
-"""
 BLOCKER = "import sys; sys.modules['torch'] = None; from controller.cli import main; main()"
 
 
@@ -61,11 +45,7 @@ async def trimtab(*argv: str, cwd, seconds: float = 30.0) -> tuple[int, str]:
 
 @pytest.fixture
 def folder(tmp_path, plant):
-    (tmp_path / "tags.toml").write_text(TAGS, encoding="utf-8")
-    journal = json.dumps(str(tmp_path / "journal.db"))
-    (tmp_path / "controller.toml").write_text(
-        CONFIG.format(url=json.dumps(plant.url), journal=journal), encoding="utf-8"
-    )
+    configure(tmp_path, plant, TAGS, period_s=0.2)
     return tmp_path
 
 
@@ -98,10 +78,7 @@ async def test_shadow_reads_converts_advises_records_and_writes_nothing(folder, 
 
 
 async def test_check_says_what_a_server_without_interface_block_means(folder, plant):
-    (folder / "controller.toml").write_text(
-        CONFIG.format(url=json.dumps(plant.url), journal='"j.db"').replace("0.2", "300.0"),
-        encoding="utf-8",
-    )
+    configure(folder, plant, TAGS, period_s=300.0)
     code, text = await trimtab("check", "--config", "controller.toml", cwd=folder)
     flat = re.sub(r"\s+", " ", text)
     assert code == 0, text
@@ -115,11 +92,7 @@ async def test_check_finds_a_wrong_unit_that_the_server_does_not_name(folder, pl
         'unit = "degC"\nrange = [0.0, 150.0]', 'unit = "K"\nrange = [280.0, 420.0]'
     )
     assert wrong != TAGS
-    (folder / "tags.toml").write_text(wrong, encoding="utf-8")
-    (folder / "controller.toml").write_text(
-        CONFIG.format(url=json.dumps(plant.url), journal='"j.db"').replace("0.2", "300.0"),
-        encoding="utf-8",
-    )
+    configure(folder, plant, wrong, period_s=300.0)
     code, text = await trimtab("check", "--config", "controller.toml", cwd=folder)
     flat = re.sub(r"\s+", " ", text)
     assert code == 2, text

@@ -20,7 +20,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.integration.controller.soft_plant.conftest import Controller, Plant, Process, until
+from tests.support.controllers import Controller
+from tests.support.processes import Process
+from tests.support.soft_plant import Plant
+from tests.support.waiting import until
 
 PERIOD_S = 0.5
 HEARTBEAT_S = 3.0

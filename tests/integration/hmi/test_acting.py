@@ -8,8 +8,8 @@ import pytest
 from asyncua import ua
 
 from controller.hmi.logins import MOST_OF_ONE
-from tests.integration.controller.soft_plant.conftest import until
 from tests.integration.hmi.conftest import Hmi
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

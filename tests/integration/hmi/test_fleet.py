@@ -12,8 +12,8 @@ from controller.hmi.history import History, HistoryError
 from controller.hmi.operator_line import OperatorLine
 from controller.hmi.plant_line import PlantLine
 from controller.hmi.settings import for_units
-from tests.integration.controller.soft_plant.conftest import until
 from tests.integration.hmi.conftest import Hmi
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

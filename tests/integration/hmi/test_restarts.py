@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.integration.controller.soft_plant.conftest import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,7 +3,6 @@
 The allowed writer and caller stand beside the refused ones, so that a refusal of everybody fails.
 """
 
-import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +11,7 @@ from asyncua import Client, ua
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import ENUM_TYPES, FOLDERS, TAGS
 from plant_sim.unit.tags import Kind, Role
+from tests.support.channels import channel
 
 DENIED = "BadUserAccessDenied"
 STATE = ("Sim/Scenario", "Sim/Seed", "Sim/PlantTime", "APC/LeaseOwner", "APC/ShedReason")
@@ -131,17 +131,6 @@ def bare_calls():
     ]
 
 
-@contextlib.asynccontextmanager
-async def open_channel(client):
-    await client.connect_socket()
-    try:
-        await client.send_hello()
-        await client.open_secure_channel()
-        yield client
-    finally:
-        client.disconnect_socket()
-
-
 async def nobody_in_clear(plant, identity):  # noqa: ARG001
     return Client(plant.endpoint, timeout=5), False
 
@@ -162,7 +151,7 @@ async def test_without_a_login_no_tag_is_written_and_no_method_called(
     paths = [tag.path for tag in TAGS if tag.writer]
     before = contents(await still.data(*paths, *STATE))
     client, with_session = await who(secure_plant, identity)
-    async with open_channel(client):
+    async with channel(client):
         if with_session:
             await client.create_session()
         for request in (

@@ -10,6 +10,7 @@ from asyncua import Client, ua
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import TAGS
 from plant_sim.unit.tags import Role
+from tests.support.channels import channel
 
 WRITABLE = [tag.path for tag in TAGS if tag.writer]
 FEED = "R101/MV/InitiatorFeed/Target"
@@ -53,18 +54,6 @@ async def blind_write(client):
     except (ConnectionError, TimeoutError):
         return "closed"
     return status.name
-
-
-@contextlib.asynccontextmanager
-async def channel(client):
-    """An open channel without a session."""
-    await client.connect_socket()
-    try:
-        await client.send_hello()
-        await client.open_secure_channel()
-        yield client
-    finally:
-        client.disconnect_socket()
 
 
 @pytest.mark.parametrize("policy", ["Aes256Sha256RsaPss", "Basic256Sha256"])

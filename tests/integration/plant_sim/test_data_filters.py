@@ -1,9 +1,9 @@
 """Filters of data changes: an absolute deadband works, what cannot be had is refused."""
 
-import asyncio
-
 import pytest
 from asyncua import ua
+
+from tests.support.waiting import until
 
 PV, SP, WORD = "R101/PV/Temperature", "R101/SP/Temperature", "SIS/TripCause"
 UNSUPPORTED = "BadMonitoredItemFilterUnsupported"
@@ -17,20 +17,25 @@ def deadband(kind, width=5.0):
 
 
 class Heard:
-    """Values by client handle."""
+    """Values, and names of statuses, by client handle."""
 
     def __init__(self):
-        self.values = {}
+        self.values, self.statuses = {}, {}
 
     def take(self, result):
         for notification in result.NotificationMessage.NotificationData or ():
             for item in notification.MonitoredItems:
-                self.values.setdefault(item.ClientHandle, []).append(item.Value.Value.Value)
+                handle, told = item.ClientHandle, item.Value
+                content = None if told.Value is None else told.Value.Value
+                self.values.setdefault(handle, []).append(content)
+                self.statuses.setdefault(handle, []).append(told.StatusCode.name)
 
     async def until(self, handle, value):
-        async with asyncio.timeout(10.0):
-            while value not in self.values.get(handle, ()):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: value in self.values.get(handle, ()), what=f"{value} is told")
+
+    async def until_status(self, handle, status):
+        """Wait until that is what was told last."""
+        await until(lambda: self.statuses.get(handle, [])[-1:] == [status], what=f"{status} last")
 
 
 @pytest.fixture
@@ -128,3 +133,21 @@ async def test_an_item_whose_new_filter_is_refused_keeps_the_old_one(watching):
     for value in (341.0, 341.5, 342.0):
         await operator.put(SP, value)
         await heard.until(0, value)
+
+
+async def test_a_change_of_status_is_told_though_the_value_keeps_within_the_deadband(
+    watching, fresh
+):
+    """A transmitter past its range still reads a number, and says that it is uncertain."""
+    operator, session, number, heard = watching
+    wide, past = deadband(ua.DeadbandType.Absolute, 1e6), "UncertainEngineeringUnitsExceeded"
+    names, _ = await watch(operator, session, number, (PV, wide))
+    assert names == ["Good"]
+    await heard.until_status(0, "Good")
+    async with fresh.peer("engineer") as engineer:
+        for fault, status in (("spike", past), ("clear", "Good"), ("spike", past)):
+            await engineer.do("Sim/InjectFault", "Temperature", fault, 500.0, 1e6)
+            await heard.until_status(0, status)
+        await engineer.do("Sim/InjectFault", "Temperature", "clear", 0.0, 0.0)
+    assert heard.statuses[0][:4] == ["Good", past, "Good", past]
+    assert None not in heard.values[0]

@@ -25,6 +25,7 @@ from plant_sim.unit.handshake import Handshake
 from plant_sim.unit.reactor_unit import ReactorUnit
 from plant_sim.unit.tag_table import TAGS
 from plant_sim.unit.tags import NAMESPACE, Role
+from tests.support.waiting import until
 
 TAG = {tag.path: tag for tag in TAGS}
 BEAT, SP = "APC/HeartbeatOut", "R101/SP/Temperature"
@@ -78,12 +79,6 @@ async def operating(server):
     async with client:
         index = await client.get_namespace_index(NAMESPACE)
         yield lambda path: client.get_node(ua.NodeId(TAG[path].number, index))
-
-
-async def until(condition, seconds=20.0):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  (the server's own clock moves it)
-            await asyncio.sleep(0.005)
 
 
 async def test_a_disk_that_hangs_holds_up_no_tick_and_no_other_client():

@@ -12,6 +12,7 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary
 
 from plant_sim.opcua import limits
+from tests.support.channels import channel
 
 HEARTBEAT = "APC/HeartbeatOut"
 MEGABYTE = 1 << 20
@@ -104,17 +105,9 @@ async def test_many_that_never_finish_a_message(secure_plant, identity):
         await hang_up(writer)
 
 
-@contextlib.asynccontextmanager
-async def asking(plant):
+def asking(plant):
     """A channel in clear, as for discovery."""
-    client = Client(plant.endpoint, timeout=5)
-    await client.connect_socket()
-    try:
-        await client.send_hello()
-        await client.open_secure_channel()
-        yield client
-    finally:
-        client.disconnect_socket()
+    return channel(Client(plant.endpoint, timeout=5))
 
 
 @pytest.mark.usefixtures("memory")

@@ -10,8 +10,8 @@ import pytest_asyncio
 from controller.opcua.pki import Folder, wish
 from plant_sim.opcua.methods import METHODS
 from plant_sim.unit.tag_table import FOLDERS, TAGS
-from tests.integration.controller.soft_plant.conftest import Plant
 from tests.interop.clients.capture import Capture
+from tests.support.soft_plant import Plant
 
 INDEX = 2
 """Of the plant's namespace."""

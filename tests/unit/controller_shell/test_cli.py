@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -39,14 +38,36 @@ def test_help_names_every_command_without_loading_what_is_heavy():
         assert name in shown.stdout
 
 
-def test_help_is_there_within_a_second():
-    """The best of three: the machine may be busy with other tests."""
-    durations = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert command("--help").returncode == 0
-        durations.append(time.perf_counter() - started)
-    assert min(durations) < 1.0
+QUICK = {
+    "annotated_doc", "annotated_types", "click", "controller", "markdown_it", "mdurl", "models",
+    "numpy", "pydantic", "pydantic_core", "pygments", "rich", "shellingham", "typer",
+    "typing_extensions", "typing_inspection",
+}  # fmt: skip
+"""What the command line loads; the rest waits for the command that needs it."""
+INSTALLED = {"__main__", "_distutils_hack", "_editable_impl_trimtab", "_virtualenv", "editables"}
+"""What an installation puts there before a program begins."""
+MOST_MODULES = 650
+"""554 when this was written, 0.4 s of CPU; a package that is heavy brings hundreds."""
+
+
+def test_help_loads_little_and_so_is_quick():
+    """Modules, not seconds: the machine may be busy with other tests."""
+    code = (
+        "import atexit, sys\n"
+        "def tell():\n"
+        "    print(*sys.modules, sep='\\n', file=sys.stderr)\n"
+        "atexit.register(tell)\n"
+        "from controller.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True
+    )
+    loaded = done.stderr.split()
+    roots = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
+    stray = {name for name in roots if not name.startswith("_sysconfigdata")}
+    assert stray - INSTALLED <= QUICK
+    assert {"controller", "typer"} <= stray, "the modules were told"
+    assert len(loaded) < MOST_MODULES
 
 
 @pytest.mark.parametrize(

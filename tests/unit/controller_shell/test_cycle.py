@@ -462,10 +462,14 @@ async def test_auto_is_not_entered_before_what_an_earlier_session_left_is_let_go
     rig.link.release_due = True
     await rig.scan()
     rig.link.select(OperatorMode.AUTO)
+    rig.link.release_refusal = "handshake.request: BadNotWritable"
     report = await rig.scan()
     assert report.after.mode is Mode.SHADOW
     assert Condition.RELEASE_DUE in report.conditions
+    assert report.after.reason == f"waiting for AUTO: {rig.cycle.unconfirmed}"
+    assert rig.cycle.unconfirmed.endswith(": handshake.request: BadNotWritable")
     rig.link.release_due = False
+    assert rig.cycle.unconfirmed == ""
     assert (await rig.scan()).after.mode is Mode.AUTO
 
 

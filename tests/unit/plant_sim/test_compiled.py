@@ -1,16 +1,13 @@
 """Compiled kernels: cached, never stale, and working where nothing can be written."""
 
 import ast
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import plant_sim.compiled
 from plant_sim.compiled import KERNEL_MODULES, fingerprint
+from tests.support.fresh_interpreter import copied, probed
 
 PACKAGE = Path(plant_sim.compiled.__file__).parent
 PROBE = """
@@ -30,30 +27,13 @@ print(json.dumps([str(directory) if directory else None,
 def copy(tmp_path):
     """A copy of the package, outside the checkout, and an environment that sees only it."""
     destination = tmp_path / "site" / "plant_sim"
-    shutil.copytree(PACKAGE, destination, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    environment |= {
-        "PYTHONPATH": str(destination.parent),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": str(tmp_path / "home"),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
+    environment = copied(PACKAGE, destination, tmp_path)
     return destination, environment
 
 
 def probe(environment):
     """(cache directory, cache hits, a result of the kernels) of a fresh interpreter."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        env=environment,
-        cwd=environment["PYTHONPATH"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    return tuple(ast.literal_eval(done.stdout.replace("null", "None")))
+    return tuple(probed(PROBE, environment))
 
 
 def test_second_start_is_cached_and_an_edited_equation_is_not(copy):

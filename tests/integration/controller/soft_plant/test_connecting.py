@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import free_port
+from tests.support.waiting import until
+
 PAGE = Path(__file__).parents[4] / "docs" / "connecting.md"
 BLOCK = re.compile(
     r"^```(console|toml (?:file|edit of|excerpt of) \S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
@@ -81,9 +84,7 @@ class Terminals:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: list[tuple[subprocess.Popen, Path]] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.environment = {
             **{key: value for key, value in os.environ.items() if key[:8] != "TRIMTAB_"},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -128,10 +129,12 @@ class Terminals:
                 cwd=self.folder, env=self.environment, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.running.append((process, log))
-        async with asyncio.timeout(ANSWER_S):
-            while not self.up(step, log):
-                assert process.poll() is None, log.read_text()
-                await asyncio.sleep(0.1)
+
+        def up() -> bool:
+            assert process.poll() is None, log.read_text()
+            return self.up(step, log)
+
+        await until(up, ANSWER_S, step.command)
         here = [self.here(line) for line in step.lines]
         assert_answered(Step(step.command, here), log.read_text())
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 from dataclasses import replace
 
 import pytest
@@ -24,6 +23,7 @@ from controller.opcua.certificates import thumbprint
 from controller.opcua.endpoint import FAULTS, Endpoint
 from controller.opcua.pki import Folder, wish
 from controller.opcua.security import NOT_OFFERED, NOT_TRUSTED, ServerRefusedError, load_security
+from tests.support.processes import free_port
 
 SECRET = "never-to-be-sent"  # noqa: S105 - a test's
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -381,19 +381,20 @@ async def test_a_server_that_offers_less_hears_no_password(ours, tmp_path, twist
 
 
 @pytest.mark.parametrize("pinned", ["sha256", "file"])
-async def test_a_certificate_that_changes_between_two_connects(ours, tmp_path, free_port, pinned):
+async def test_a_certificate_that_changes_between_two_connects(ours, tmp_path, pinned):
     """A pin holds at every connect: another certificate, trusted or not, hears no password."""
     first, second = Folder(tmp_path / "first"), Folder(tmp_path / "second")
+    port = free_port()
     for folder in (first, second):
         folder.init(wish(uri="urn:test:server", given=(), days=5), 2048)
         ours.trust(folder.own())
     pin = thumbprint(first.own()) if pinned == "sha256" else str(first.certificate)
-    secured = endpoint(f"opc.tcp://127.0.0.1:{free_port}", ours, server_certificate=pin)
-    async with impostor(first, "urn:test:server", port=free_port) as (_, users):
+    secured = endpoint(f"opc.tcp://127.0.0.1:{port}", ours, server_certificate=pin)
+    async with impostor(first, "urn:test:server", port=port) as (_, users):
         with pytest.raises(ua.UaStatusCodeError):
             await secured.connect(secured.client())
         assert users.heard == [("apc", SECRET)]
-    async with impostor(second, "urn:test:server", port=free_port) as (_, users):
+    async with impostor(second, "urn:test:server", port=port) as (_, users):
         client = secured.client()
         client.uaclient._timeout = 1.0
         with pytest.raises((ServerRefusedError, *FAULTS)):
@@ -401,10 +402,3 @@ async def test_a_certificate_that_changes_between_two_connects(ours, tmp_path, f
                 await secured.connect(client)
         client.disconnect_socket()
         assert users.heard == []
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -14,6 +14,7 @@ from controller.opcua.connection import Connection
 from controller.opcua.link import Link
 from controller.service import Service
 from controller.startup import prepare
+from tests.support.lines import no_fault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,10 +29,6 @@ def open_link(controller, owner: str) -> Link:
         options=prepared.link_options,
         metrics=Metrics(prepared.labelling),
     )
-
-
-def no_fault(error: BaseException) -> None:
-    pytest.fail(f"the link's keeper failed: {error!r}")
 
 
 async def test_who_lost_the_lease_writes_nothing_and_sheds_nobody_else(

@@ -5,7 +5,6 @@ line heals by itself, and AUTO does not.
 import asyncio
 import json
 import signal
-import socket
 
 import pytest
 import pytest_asyncio
@@ -21,6 +20,8 @@ from plant_sim.opcua.users import load_users
 from plant_sim.plant import PlantOptions
 from plant_sim.unit.handshake import Handshake
 from plant_sim.unit.reactor_unit import ReactorUnit
+from tests.support.processes import free_port
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,12 +29,6 @@ GOOD, TICK_S = 2.0, 0.05
 SPEED = 3000.0
 CONNECTED = ("trimtab_opcua_connected", ())
 RECONNECTS = ("trimtab_opcua_reconnects_total", ())
-
-
-async def until(condition, seconds=15.0):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - another process's state
-            await asyncio.sleep(0.05)
 
 
 def sample(controller, name, value):
@@ -118,12 +113,6 @@ async def test_a_plant_that_stands_still_is_seen_to_be_stale(soft_plant, control
         await asyncio.sleep(1.0)
         assert await controller.mode() in {"SHED", "MANUAL"}
         assert await operator.get("APC/Active") is False
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_a_plant_that_moved_is_found_where_the_configuration_says(
