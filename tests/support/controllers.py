@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from controller.configuration.settings import default_config_dir
 from controller.journal.reader import Reader
 from tests.support.processes import Process
+from tests.support.waiting import until
 
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from controller.cli import main; main()"
 PERIOD_S = 0.1
@@ -98,6 +99,14 @@ class Controller:
             for (name, labels), value in samples.items()
             if name == "trimtab_mode" and value == 1.0
         )
+
+    async def reaches(self, mode: str) -> None:
+        """Wait until the metrics tell this mode: a scan after the DCS has shown it."""
+
+        async def reached() -> bool:
+            return await self.mode() == mode
+
+        await until(reached, what=f"mode {mode}")
 
     def rows(self) -> list[dict]:
         with Reader.open(self.journal) as reader:

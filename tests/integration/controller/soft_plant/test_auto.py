@@ -56,7 +56,7 @@ async def test_auto_from_entry_to_an_orderly_end(controller, operator):
     assert await operator.get("APC/Active") is False
     await operator.auto()
     await asyncio.sleep(2.0)
-    assert await controller.mode() == "AUTO"
+    await controller.reaches("AUTO")
     assert await operator.get("APC/Diagnostics/CycleMs") > 0.0
     assert await controller.process.end(signal.SIGINT) == 0
     await operator.wait("APC/Active", value=False, seconds=2.0)
@@ -160,7 +160,7 @@ async def test_a_shed_is_left_by_the_operator_only(controller, operator):
     await operator.select(1)
     await asyncio.sleep(0.5)
     await operator.auto()
-    assert await controller.mode() == "AUTO"
+    await controller.reaches("AUTO")
 
 
 async def test_an_mv_in_manual_gets_no_more_writes(controller, operator):
@@ -317,4 +317,4 @@ async def test_a_restarted_plant_is_found_again_and_auto_is_not_resumed(
         await again.select(1)
         await asyncio.sleep(0.5)
         await again.auto()
-    assert await controller.mode() == "AUTO"
+    await controller.reaches("AUTO")

@@ -40,15 +40,6 @@ def sample(controller, name, value):
     return reached
 
 
-def in_mode(controller, mode):
-    """A condition: the controller is in this mode."""
-
-    async def reached():
-        return await controller.mode() == mode
-
-    return reached
-
-
 async def qualities(controller):
     samples = await controller.metrics()
     return {value for (name, _), value in samples.items() if name == "trimtab_tag_quality"}
@@ -69,7 +60,7 @@ async def assert_healed_without_auto(controller, operator, *, reconnects=1.0):
     await operator.select(1)
     await asyncio.sleep(0.5)
     await operator.auto()
-    assert await controller.mode() == "AUTO"
+    await controller.reaches("AUTO")
 
 
 async def test_a_plant_that_is_stopped_in_order_and_started_again(soft_plant, controller):
@@ -82,7 +73,7 @@ async def test_a_plant_that_is_stopped_in_order_and_started_again(soft_plant, co
         return await qualities(controller) == {0.0}
 
     await until(stale)
-    await until(in_mode(controller, "SHED"))
+    await controller.reaches("SHED")
     assert (await controller.metrics())[CONNECTED] == 0.0
     await soft_plant.start()
     async with soft_plant.login("operator") as operator:
@@ -100,7 +91,7 @@ async def test_a_plant_that_stands_still_is_seen_to_be_stale(soft_plant, control
             return await qualities(controller) == {0.0}
 
         await until(stale)
-        await until(in_mode(controller, "SHED"))
+        await controller.reaches("SHED")
     finally:
         soft_plant.process.popen.send_signal(signal.SIGCONT)
     async with soft_plant.login("operator") as operator:
@@ -132,7 +123,7 @@ async def test_a_plant_that_moved_is_found_where_the_configuration_says(
         await until(sample(controller, CONNECTED, 0.0))
         await asyncio.sleep(2.0)
         assert (await controller.metrics())[CONNECTED] == 0.0
-        await until(in_mode(controller, "SHED"))
+        await controller.reaches("SHED")
         assert await controller.process.end() == 0
         controller.configure(plant.url, password)
         await controller.start()
@@ -175,7 +166,7 @@ async def test_a_plant_with_a_new_certificate_is_used_once_it_is_trusted(trustin
     await plant.start()
     await controller.process.wait_for("not trusted|is not in", 15.0)
     assert (await controller.metrics())[CONNECTED] == 0.0
-    await until(in_mode(controller, "SHED"))
+    await controller.reaches("SHED")
     ours.trust(renewed)
     async with plant.login("operator", security_of(controller)) as operator:
         await assert_healed_without_auto(controller, operator)

@@ -117,7 +117,7 @@ async def test_a_second_controller_waits_until_the_lease_of_a_dead_one_runs_out(
     await operator.select(1)
     await asyncio.sleep(0.5)
     await operator.auto()
-    assert await second.mode() == "AUTO"
+    await second.reaches("AUTO")
     assert await second.process.end() == 0
 
 
@@ -197,7 +197,7 @@ async def test_browse_proposes_tags_that_control_the_plant(
     await controller.start("run", "--tags", str(out))
     await operator.auto()
     await asyncio.sleep(1.0)
-    assert await controller.mode() == "AUTO"
+    await controller.reaches("AUTO")
     assert await controller.process.end() == 0
 
 
