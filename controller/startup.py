@@ -21,8 +21,10 @@ from controller.errors import ConfigError
 from controller.metrics import Labelling
 from controller.opcua.connection import Wanted
 from controller.opcua.endpoint import Endpoint
+from controller.opcua.lease import Ownership
 from controller.opcua.link import LinkOptions
-from controller.opcua.outbound import SELECTOR, WRITTEN_KEYS, Ownership
+from controller.opcua.outbound import WRITTEN_KEYS
+from controller.opcua.release import SELECTOR
 from controller.opcua.security import load_security
 from controller.policy.start import PolicyOptions
 from controller.reporting import TRANSITIONS

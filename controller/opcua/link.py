@@ -18,8 +18,9 @@ from controller.logs import logger
 from controller.opcua.connection import Connection
 from controller.opcua.endpoint import ABANDON_S, CLOSE_S, FAULTS
 from controller.opcua.image import HEARTBEAT, PLANT_TIME, ProcessImage
+from controller.opcua.lease import NEVER
 from controller.opcua.nodes import NodesRefusedError
-from controller.opcua.outbound import NEVER, Outbound
+from controller.opcua.outbound import Outbound
 from controller.opcua.requests import NOT_CONNECTED, Failed, Requests
 from controller.opcua.security import ServerRefusedError
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from controller.metrics import Metrics
     from controller.opcua.connection import Wanted
     from controller.opcua.endpoint import Endpoint
-    from controller.opcua.outbound import Ownership
+    from controller.opcua.lease import Ownership
 
 FIRST_DELAY_S = 0.2
 """Pause before the second attempt to reconnect; it doubles up to the configured limit."""

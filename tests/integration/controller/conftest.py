@@ -11,8 +11,8 @@ from controller.configuration.tags import parse_tags
 from controller.metrics import Labelling, Metrics
 from controller.opcua.connection import Wanted
 from controller.opcua.endpoint import Endpoint
+from controller.opcua.lease import Ownership
 from controller.opcua.link import Link, LinkOptions
-from controller.opcua.outbound import Ownership
 from tests.integration.controller.foreign_plant import BLOCK, FOREIGN_TAGS, URI, ForeignPlant
 from tests.integration.controller.service_rig import Rig
 from tests.support.lines import no_fault
