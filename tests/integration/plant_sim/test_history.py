@@ -258,13 +258,13 @@ async def test_continuation_points_end_when_used_released_or_replaced(fresh):
 
 
 async def test_what_is_not_a_raw_read_of_two_limits_is_refused(plant):
-    now = datetime.now(UTC)
-    good = details(now, now + timedelta(hours=1))
-    modified = details(now, now + timedelta(hours=1))
+    later = datetime.now(UTC) + timedelta(hours=1)  # nothing is recorded there meanwhile
+    good = details(later, later + timedelta(hours=1))
+    modified = details(later, later + timedelta(hours=1))
     modified.IsReadModified = True
     processed = ua.ReadProcessedDetails(
-        StartTime=now,
-        EndTime=now + timedelta(hours=1),
+        StartTime=later,
+        EndTime=later + timedelta(hours=1),
         ProcessingInterval=1000.0,
         AggregateType=[ua.NodeId(ua.ObjectIds.AggregateFunction_Average)],
     )
@@ -273,10 +273,10 @@ async def test_what_is_not_a_raw_read_of_two_limits_is_refused(plant):
         for what, others, status in (
             (modified, {}, unsupported),
             (processed, {}, unsupported),
-            (ua.ReadAtTimeDetails(ReqTimes=[now]), {}, unsupported),
+            (ua.ReadAtTimeDetails(ReqTimes=[later]), {}, unsupported),
             (details(), {}, invalid),
-            (details(start=now), {}, invalid),
-            (details(end=now), {}, invalid),
+            (details(start=later), {}, invalid),
+            (details(end=later), {}, invalid),
             (details(count=5), {}, invalid),
             (good, {"stamps": ua.TimestampsToReturn.Neither}, "BadTimestampsToReturnInvalid"),
             (good, {"stamps": ua.TimestampsToReturn.Server}, "BadTimestampNotSupported"),
