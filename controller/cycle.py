@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from time import monotonic
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from controller.core.box import (
     EmptyBox,
@@ -40,6 +39,7 @@ from controller.core.types import (
     Written,
 )
 from controller.core.validate import ValidationMemory, validate
+from controller.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,92 +58,7 @@ if TYPE_CHECKING:
     )
     from controller.core.validate import ValidationRules
     from controller.opcua.requests import Failed
-    from models.runtime import AdviceRequest, ProcessSample
-
-
-class Line(Protocol):
-    """What a cycle needs of the link."""
-
-    @property
-    def connected(self) -> bool:
-        """True while a session is open."""
-        ...
-
-    @property
-    def lease_held(self) -> bool:
-        """True where no lease is needed, or this session holds it."""
-        ...
-
-    @property
-    def release_due(self) -> bool:
-        """True while what an earlier session may have left in AUTO has not been let go."""
-        ...
-
-    @property
-    def release_refusal(self) -> str:
-        """What the DCS refused of that, and how, when it was last tried; "" where it did not."""
-        ...
-
-    async def poll(self) -> Failed | None:
-        """Read the process image."""
-        ...
-
-    def freeze(self, tick: Tick) -> Snapshot:
-        """Return the process image of this instant."""
-        ...
-
-    async def write(self, move: Move) -> WriteOutcome:
-        """Write one move."""
-        ...
-
-    async def shed(self, reason: str) -> Failed | None:
-        """Hand the MVs back to the DCS."""
-        ...
-
-
-class Adviser(Protocol):
-    """What a cycle needs of the advisor."""
-
-    def propose(self, request: AdviceRequest, deadline_s: float) -> Proposal:
-        """Answer, or say why not."""
-        ...
-
-
-class Policy(Protocol):
-    """What a cycle needs of a policy outside the bundle."""
-
-    async def ask(self, sample: ProcessSample, due_s: float) -> PolicyAnswer:
-        """Answer within the policy's own time-out after due_s (monotonic), or say why not."""
-        ...
-
-    def abandon(self) -> None:
-        """Answer the question in progress now, and every later one at once, as failed."""
-        ...
-
-
-class Stopwatch:
-    """Seconds by stage; each call of `lap` closes the stage that ran since the last."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.started_s = self._last = clock()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """Close a stage."""
-        now = self._clock()
-        self._laps[stage] = now - self._last
-        self._last = now
-
-    @property
-    def laps(self) -> MappingProxyType[str, float]:
-        """Stage -> seconds."""
-        return MappingProxyType(dict(self._laps))
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds from the start to the end of the last stage."""
-        return self._last - self.started_s
+    from controller.ports import Adviser, Line, Policy
 
 
 class Cycle:
