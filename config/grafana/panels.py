@@ -46,6 +46,7 @@ MODES = {
 
 QUALITY = {"0": ("bad", RED), "1": ("uncertain", AMBER), "2": ("good", GREY)}
 UP = {"0": ("no", RED), "1": ("yes", GREY)}
+OWED = {"0": ("confirmed", GREY), "1": ("not confirmed", RED)}
 
 
 def a_minute(metric: str, selector: str, by: str) -> str:

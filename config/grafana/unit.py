@@ -11,6 +11,7 @@ from panels import (
     GREEN,
     GREY,
     MODES,
+    OWED,
     QUALITY,
     RED,
     UP,
@@ -311,6 +312,10 @@ def connection() -> list[Any]:
             "Since the time their source gave them.",
             (f"time() - trimtab_tag_source_timestamp_seconds{HERE}", "{{tag}}"),
         ).unit("s"),
+        states(
+            "Release", "Whether the DCS has still to confirm that it took the MVs back.",
+            f"trimtab_release_due{HERE}", "release", OWED,
+        ),
     ]  # fmt: skip
 
 

@@ -48,9 +48,9 @@ IN_URL_ALLOWED = "opc.tcp://host:port; user and password_file are keys of their 
 
 
 def _endpoint(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
+    if "@" in url:  # before it is taken apart: a password may hold what ends a host
         raise PydanticCustomError(IN_URL, IN_URL_ALLOWED)
+    parts = urlsplit(url)
     try:
         sound = parts.scheme == "opc.tcp" and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:  # the port is no number

@@ -297,6 +297,20 @@ async def test_opcua_disconnected(plant, watchers):
     await watchers.resolves("OpcuaDisconnected", "R101", CRITICAL)
 
 
+async def test_a_shed_that_the_plant_cannot_be_told_of(plant, watchers):
+    async with plant.login("operator") as operator:
+        await operator.call("APC/Acknowledge")
+        await operator.select(1)
+        await asyncio.sleep(0.5)
+        await operator.auto()
+    plant.process.popen.send_signal(signal.SIGSTOP)
+    try:
+        await watchers.fires("ReleaseUnconfirmed", "R101", CRITICAL)
+    finally:
+        plant.process.popen.send_signal(signal.SIGCONT)
+    await watchers.resolves("ReleaseUnconfirmed", "R101", CRITICAL)
+
+
 async def test_down_is_all_that_is_told_of_a_controller_that_is_down(second, watchers, wait_until):
     def inhibited() -> bool:
         """The window of ScanOverruns reaches back to before the end, so that it still fires."""

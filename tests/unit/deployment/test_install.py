@@ -96,6 +96,16 @@ def test_another_place_of_installation_is_written_into_the_units(tmp_path):
         assert path.suffix == ".target" or "ExecStart=/srv/trimtab/.venv/bin/trimtab" in text
 
 
+def test_certificates_of_an_earlier_checkout_are_named(tmp_path):
+    (tmp_path / "etc/trimtab/pki").mkdir(parents=True)
+    said = install(tmp_path, "--unit", "R101", "--unit", "R102")
+    assert said.count("rename") == 2
+    assert "trimtab@R102 reads " in said
+    (tmp_path / "etc/trimtab/R101-pki").mkdir()
+    (tmp_path / "etc/trimtab/R102-pki").mkdir()
+    assert "rename" not in install(tmp_path, "--unit", "R101", "--unit", "R102")
+
+
 def test_a_dry_run_writes_nothing(tmp_path):
     said = install(tmp_path, "--unit", "R101", "--dry-run")
     assert "write " in said

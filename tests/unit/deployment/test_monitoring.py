@@ -25,6 +25,7 @@ RUNBOOK = "file:///opt/trimtab/"
 ALERTS = {
     *("Down", "ScanStalled", "ScanOverruns", "ConstraintViolated", "Shed", "OpcuaDisconnected"),
     *("OutOfDistribution", "CertificateExpiry", "BadInput", "JournalFailing"),
+    "ReleaseUnconfirmed",
 }
 
 
@@ -224,7 +225,7 @@ def test_promtool_accepts_the_scrape_configuration():
 
 
 def test_promtool_accepts_the_rules():
-    assert "11 rules found" in ran("promtool", "check", "rules", *map(str, RULES))
+    assert "12 rules found" in ran("promtool", "check", "rules", *map(str, RULES))
 
 
 def test_the_unit_tests_of_the_rules_pass():
