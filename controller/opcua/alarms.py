@@ -96,7 +96,7 @@ class AlarmBook:
             elif isinstance(notification, ua.StatusChangeNotification):
                 self.lost = True
         if number:  # a keep-alive has the number of the message to come
-            self._next_number = number % LAST_NUMBER + 1 if data else number
+            self._next_number = number + bool(data)
 
     def take(self, fields: list[Any]) -> None:
         """Take in one event: the fields of `FIELDS` and the ConditionId, which no other has."""

@@ -145,7 +145,7 @@ BAD = ua.StatusCode(ua.StatusCodes.BadNotReadable)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"retain": BAD}, {"active": BAD}, {"active": BAD, "acked": BAD}, {"retain": 1}]
+    "fields", [{"retain": BAD}, {"active": BAD}, {"active": False, "acked": None}, {"retain": 1}]
 )
 def test_a_field_that_the_server_cannot_tell_is_not_true(fields):
     book = AlarmBook()
