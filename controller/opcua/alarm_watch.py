@@ -2,12 +2,15 @@
 
 A subscription of its own, so that a flood of events holds up no value.  A server without conditions
 is no fault: it is asked again now and then, as is one that did not answer.  What stands is asked
-anew (ConditionRefresh) when the server requires it, when its queue overflowed, and on a new
-subscription after the last has ended or fallen silent; until it has answered nothing is known.
+anew (ConditionRefresh) when the server requires it, when its queue overflowed, when a notification
+was lost, and on a new subscription after the last has ended or fallen silent; until it has answered
+nothing is known.  An attempt succeeds when the number has been known for a while after it; what
+was agreed to and comes to nothing is a failure like any other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from time import monotonic
@@ -37,8 +40,17 @@ PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 """Between two attempts; it doubles from failure to failure.  A refusal takes the longest."""
 
 END_S = 10.0
-"""A server that has agreed to a refresh and marks no end of it within this time has told all."""
+"""A server that has agreed to a refresh and marks no end of it within this time has told all, if it
+is heard and END_INTERVALS of publishing have passed, too."""
 
+END_INTERVALS = 3.0
+
+LONGEST_REFRESH_S = 60.0
+"""From the mark of its beginning; one that has no end by then comes to nothing."""
+
+MOST_UNANSWERED = 3
+"""Requests for a subscription in a row without any answer; then this session asks no more, for each
+may have left a subscription on the server."""
 
 PASSING = frozenset(
     {
@@ -63,9 +75,12 @@ class AlarmWatch:
         self._log = logger("link")
         self._book = AlarmBook(clock)
         self._number: int | None = None
-        self._silent_s = SILENT_S
-        self._watched = False
+        self._silent_s, self._told_s = SILENT_S, END_S
+        self._watched = self._open = False  # open: it is not settled what the last attempt led to
         self._agreed_s: float | None = None
+        self._known_s: float | None = None
+        self._unanswered = 0
+        self._late: set[asyncio.Task[None]] = set()
         self._next_s = -math.inf
         self._pause_s = PAUSE_S
         self._said = ""
@@ -75,12 +90,40 @@ class AlarmWatch:
 
         To be called about once a second; does what is due, and raises nothing.
         """
-        self._watched = self._watched and not (self._book.lost or self._silent)
-        told = self._book.complete or self._agreed_s is not None
-        due = self._book.due or not (self._watched and told)
+        reason = self._trouble()
+        if reason and self._open:
+            self._open = False
+            self._failed(reason, PAUSE_S)
+        due = reason or (self._book.roomy and not self._open)
         if due and self._clock() >= self._next_s:
             await self._attempt()
+        self._settle()
         return self._book.counts() if self._known else None
+
+    def _settle(self) -> None:
+        """What has been known for longer than silence goes unnoticed was a success."""
+        now = self._clock()
+        if not self._known:
+            self._known_s = None
+        elif self._known_s is None:
+            self._known_s = now
+        elif now - self._known_s > self._silent_s:
+            self._open, self._unanswered = False, 0
+            self._said, self._pause_s = "", PAUSE_S
+
+    def _trouble(self) -> str:
+        """Why to try anew; "" for no reason."""
+        book = self._book
+        if not self._watched or book.lost:
+            return "the subscription has ended"
+        if self._silent:
+            return "the subscription is silent"
+        if book.stale:
+            return "events were lost"
+        if book.refreshing and self._clock() - book.begun_s > LONGEST_REFRESH_S:
+            return "the refresh does not end"
+        told = book.complete or book.refreshing or self._agreed_s is not None
+        return "" if told else "nothing was told"
 
     @property
     def _silent(self) -> bool:
@@ -92,15 +135,21 @@ class AlarmWatch:
         told = book.complete or (
             self._agreed_s is not None
             and not book.refreshing
-            and self._clock() - self._agreed_s >= END_S
+            and book.heard_s > self._agreed_s
+            and self._clock() - self._agreed_s >= self._told_s
         )
-        return self._watched and told and not (book.stale or book.lost)
+        return self._watched and told and not (book.stale or book.lost or self._silent)
 
     async def _attempt(self) -> None:
         """Do what is due within `LIMIT_S`; what does not succeed is tried again after a pause."""
+        self._known_s = None
+        if self._unanswered >= MOST_UNANSWERED:
+            self._next_s = math.inf
+            self._log.info("no_alarms", reason="no answer, too often", retry_in_s=None)
+            return
         try:
             async with time_limit(LIMIT_S):
-                if not self._watched:
+                if not self._watched or self._book.lost or self._silent:
                     await self._subscribe()
                 await self._refresh()
         except ua.UaStatusCodeError as error:
@@ -111,8 +160,7 @@ class AlarmWatch:
         except FAULTS as error:
             self._failed(detail_of(error), PAUSE_S)
         else:
-            self._said, self._pause_s = "", PAUSE_S
-            self._next_s = self._clock() + PAUSE_S
+            self._open = True
 
     def _failed(self, reason: str, pause_s: float) -> None:
         pause_s = max(pause_s, self._pause_s)
@@ -123,22 +171,16 @@ class AlarmWatch:
             self._log.info("no_alarms", reason=reason, retry_in_s=pause_s)
 
     async def _subscribe(self) -> None:
+        self._watched = False
         await self._unsubscribe()
-        book = self._book = AlarmBook(self._clock)
+        self._book = AlarmBook(self._clock)
         self._agreed_s = None
-        created = await self._session.create_subscription(
-            ua.CreateSubscriptionParameters(
-                RequestedPublishingInterval=1000.0 * PUBLISHING_S,
-                RequestedLifetimeCount=LIFETIME,
-                RequestedMaxKeepAliveCount=KEEPALIVES,
-                MaxNotificationsPerPublish=0,
-                PublishingEnabled=True,
-            ),
-            callback=book.published,
-        )
+        created = await self._create()
         self._number = created.SubscriptionId
-        keepalive_s = created.RevisedPublishingInterval / 1000.0 * created.RevisedMaxKeepAliveCount
+        interval_s = created.RevisedPublishingInterval / 1000.0
+        keepalive_s = interval_s * created.RevisedMaxKeepAliveCount
         self._silent_s = max(SILENT_S, SILENT_KEEPALIVES * keepalive_s)
+        self._told_s = max(END_S, END_INTERVALS * interval_s)
         (made,) = await self._session.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=created.SubscriptionId,
@@ -149,13 +191,47 @@ class AlarmWatch:
         made.StatusCode.check()
         self._watched = True
 
+    async def _create(self) -> ua.CreateSubscriptionResult:
+        """Ask for a subscription; one that is granted after the time limit is let go at once."""
+        asked = asyncio.ensure_future(self._answer(self._book))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(self._came_late)
+            raise
+
+    async def _answer(self, book: AlarmBook) -> ua.CreateSubscriptionResult:
+        try:
+            return await self._session.create_subscription(
+                ua.CreateSubscriptionParameters(
+                    RequestedPublishingInterval=1000.0 * PUBLISHING_S,
+                    RequestedLifetimeCount=LIFETIME,
+                    RequestedMaxKeepAliveCount=KEEPALIVES,
+                    MaxNotificationsPerPublish=0,
+                    PublishingEnabled=True,
+                ),
+                callback=book.published,
+            )
+        except TimeoutError:  # asyncua takes no answer any more
+            self._unanswered += 1
+            raise
+
+    def _came_late(self, asked: asyncio.Future[ua.CreateSubscriptionResult]) -> None:
+        if not asked.cancelled() and asked.exception() is None:
+            task = asyncio.ensure_future(self._let_go(asked.result().SubscriptionId))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+
     async def _unsubscribe(self) -> None:
         """Let the last subscription go, which may be there although nothing is heard of it."""
         number, self._number = self._number, None
         if number is not None:
-            with contextlib.suppress(*FAULTS):
-                async with time_limit(LIMIT_S / 2.0):
-                    await self._session.delete_subscriptions([number])
+            await self._let_go(number)
+
+    async def _let_go(self, number: int) -> None:
+        with contextlib.suppress(*FAULTS):
+            async with time_limit(LIMIT_S / 2.0):
+                await self._session.delete_subscriptions([number])
 
     async def _refresh(self) -> None:
         """Ask for what stands already."""

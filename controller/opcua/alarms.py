@@ -26,6 +26,12 @@ MOST = 1000
 LONGEST_KEY = 4096
 """Characters of a node id that are kept; the standard allows no more (OPC 10000-3, 8.2.4)."""
 
+LAST_NUMBER = 2**32 - 1
+"""Of a subscription's messages; 1 follows it, and 0 is none of them (OPC 10000-4, 7.8)."""
+
+REPEATS = 1000
+"""How far back a message is taken for one that was sent again."""
+
 _IDS = ua.ObjectIds
 FIELDS: tuple[Field, ...] = (
     (_IDS.BaseEventType, "EventType"),
@@ -46,20 +52,22 @@ class AlarmBook:
     """How every condition stands that one subscription has told of, since the last refresh.
 
     refreshing, complete: the server tells, or has told, all that stood.  stale: events may have
-    been lost since.  lost: the subscription has ended.  heard_s: time of its last sign of life.
+    been lost since.  lost: the subscription has ended.  heard_s: time of its last sign of life;
+    begun_s: of the last beginning of a refresh.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._standing: dict[tuple[str, str], tuple[str, str]] = {}
         self._clock = clock
         self._short = False
+        self._next_number = 1
         self.refreshing = self.complete = self.stale = self.lost = False
-        self.heard_s = clock()
+        self.heard_s = self.begun_s = clock()
 
     @property
-    def due(self) -> bool:
-        """Whether to ask anew what stands; also where alarms had no room and there is some."""
-        return self.stale or (self._short and len(self._standing) < MOST)
+    def roomy(self) -> bool:
+        """Whether alarms had no room, and there is some now."""
+        return self._short and len(self._standing) < MOST
 
     def begin(self) -> None:
         """Start from nothing: the server is about to be asked what stands."""
@@ -71,14 +79,24 @@ class AlarmBook:
         return Counter(self._standing.values())
 
     def published(self, result: ua.PublishResult) -> None:
-        """Take in a notification, or a keep-alive."""
+        """Take in a notification, or a keep-alive; one that was sent again says nothing new."""
         self.heard_s = self._clock()
-        for notification in result.NotificationMessage.NotificationData or ():
+        message = result.NotificationMessage
+        data = message.NotificationData or ()
+        number = message.SequenceNumber
+        if number:
+            ahead = (number - self._next_number) % LAST_NUMBER
+            if ahead >= LAST_NUMBER - REPEATS:
+                return
+            self.stale = self.stale or ahead > 0  # what came between was lost
+        for notification in data:
             if isinstance(notification, ua.EventNotificationList):
                 for event in notification.Events or ():
                     self.take([field.Value for field in event.EventFields or ()])
             elif isinstance(notification, ua.StatusChangeNotification):
                 self.lost = True
+        if number:  # a keep-alive has the number of the message to come
+            self._next_number = number + bool(data)
 
     def take(self, fields: list[Any]) -> None:
         """Take in one event: the fields of `FIELDS` and the ConditionId, which no other has."""
@@ -88,6 +106,7 @@ class AlarmBook:
         if kind == _REFRESH_START:
             self.begin()
             self.refreshing = True
+            self.begun_s = self._clock()
         elif kind == _REFRESH_END:
             self.complete = self.refreshing  # of another it does not tell what came before it
             self.refreshing = False
@@ -97,7 +116,7 @@ class AlarmBook:
             state = _state(active=active, acknowledged=acknowledged, shelved=shelved)
             self._note(
                 (_key(condition), _key(branch)),
-                (_priority(severity), state) if retain and state is not None else None,
+                (_priority(severity), state) if retain is True and state is not None else None,
             )
 
     def _note(self, key: tuple[str, str], standing: tuple[str, str] | None) -> None:
@@ -117,12 +136,15 @@ def _key(node: object) -> str:
 
 
 def _state(*, active: object, acknowledged: object, shelved: object) -> str | None:
-    """The state of ISA-18.2; None for a condition that is normal, or no alarm."""
-    if not active and not (active is False and acknowledged is False):
+    """The state of ISA-18.2; None for a condition that is normal, or no alarm.
+
+    A field that the server cannot tell may come as a status code, which is neither true nor false.
+    """
+    if active is not True and not (active is False and acknowledged is False):
         return None
     if shelved is True:
         return "shelved"
-    if active:
+    if active is True:
         return "unacknowledged" if acknowledged is False else "acknowledged"
     return "returned"
 

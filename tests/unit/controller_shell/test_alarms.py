@@ -1,9 +1,11 @@
 """The book of the plant's alarms: states of ISA-18.2 and priorities from the events of OPC UA."""
 
+from types import SimpleNamespace
+
 import pytest
 from asyncua import ua
 
-from controller.opcua.alarms import FIELDS, MOST, AlarmBook
+from controller.opcua.alarms import FIELDS, LAST_NUMBER, MOST, AlarmBook
 
 T_HH, BAD_PV = ua.NodeId(1420, 2), ua.NodeId(1450, 2)
 
@@ -98,11 +100,11 @@ def test_a_server_that_tells_of_alarms_without_end_fills_no_memory():
         book.take(event(ua.NodeId(number + 1, 2)))
     assert book.counts() == {("high", "unacknowledged"): MOST}
     assert len(book._standing) == MOST
-    assert not book.due
+    assert not book.roomy
     book.take(event(ua.NodeId(1, 2), acked=True))
     assert book.counts()["high", "acknowledged"] == 1
     book.take(event(ua.NodeId(1, 2), retain=False))
-    assert book.due, "there is room for those that had none"
+    assert book.roomy, "there is room for those that had none"
     book.begin()
     long = ua.NodeId("x" * 1_000_000, 2)
     book.take(event(long, branch=long))
@@ -135,6 +137,99 @@ def test_a_server_that_lost_events_is_to_be_asked_anew(kind):
     book = AlarmBook()
     book.take(mark(kind))
     assert book.stale
-    assert book.due
     book.begin()
-    assert not book.due
+    assert not book.stale
+
+
+BAD = ua.StatusCode(ua.StatusCodes.BadNotReadable)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"retain": BAD}, {"active": BAD}, {"active": False, "acked": None}, {"retain": 1}]
+)
+def test_a_field_that_the_server_cannot_tell_is_not_true(fields):
+    book = AlarmBook()
+    book.take(event(T_HH, **fields))
+    assert book.counts() == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [({"acked": BAD}, "acknowledged"), ({"shelved": BAD}, "unacknowledged")],
+)
+def test_a_field_that_the_server_cannot_tell_is_not_false_either(fields, state):
+    book = AlarmBook()
+    book.take(event(T_HH, **fields))
+    assert book.counts() == {("high", state): 1}
+
+
+def message(number, *events):
+    lists = [
+        ua.EventFieldList(EventFields=[ua.Variant(value) for value in fields]) for fields in events
+    ]
+    data = [ua.EventNotificationList(Events=lists)] if lists else []
+    return SimpleNamespace(
+        NotificationMessage=SimpleNamespace(SequenceNumber=number, NotificationData=data)
+    )
+
+
+def heard(*numbers):
+    """A book that has heard of these messages; of negative numbers keep-alives."""
+    book = AlarmBook()
+    for number in numbers:
+        book.published(message(abs(number), *([event(T_HH)] if number > 0 else [])))
+    return book
+
+
+@pytest.mark.parametrize(
+    "numbers", [(1, 2, 3), (-1, -1, 1, -2, -2, 2), (1, 1, 2, 1, 3), (1, -1, 2)]
+)
+def test_messages_in_their_order_and_such_as_are_sent_again_lose_nothing(numbers):
+    assert not heard(*numbers).stale
+
+
+@pytest.mark.parametrize("numbers", [(2,), (-2,), (1, 3), (1, -3), (-1, 2), (3000, 1)])
+def test_a_gap_between_messages_is_a_loss(numbers):
+    assert heard(*numbers).stale
+
+
+def test_after_a_gap_the_numbers_go_on_from_there():
+    book = heard(1, 5)
+    book.begin()
+    book.published(message(6, event(BAD_PV)))
+    assert not book.stale
+
+
+def test_a_message_that_is_sent_again_undoes_nothing():
+    book = heard(1)
+    book.published(message(2, event(T_HH, retain=False)))
+    book.published(message(1, event(T_HH)))
+    assert book.counts() == {}
+
+
+def test_one_follows_the_last_number_there_is():
+    book = heard(LAST_NUMBER - 1, LAST_NUMBER)
+    book.begin()
+    for number in (1, LAST_NUMBER, 2):
+        book.published(message(number, event(BAD_PV)))
+    assert not book.stale
+    book.published(message(4))
+    assert book.stale
+
+
+def test_a_loss_before_a_refresh_began_does_not_count():
+    book = heard(1)
+    book.published(message(3, mark(ua.ObjectIds.RefreshStartEventType), event(T_HH)))
+    assert not book.stale
+
+
+def test_what_has_no_number_is_taken_in():
+    ended = ua.PublishResult(
+        NotificationMessage=ua.NotificationMessage(
+            NotificationData=[ua.StatusChangeNotification(ua.StatusCode(ua.StatusCodes.BadTimeout))]
+        )
+    )
+    book = heard(1)
+    book.published(ended)
+    assert book.lost
+    assert not book.stale
