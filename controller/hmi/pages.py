@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from controller.hmi.errors import unknown
 from controller.hmi.query import DIGITS
-from controller.hmi.stores import choices
+from controller.hmi.stores import choices, preset
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,6 +103,7 @@ class Pages:
         if request.scope["route"].name == "login":
             units = {name: one.unit for name, one in context.station.watches.items()}
             found["choices"] = choices(units)
+            found["preset"] = preset(units, request.query_params.get("next", ""))
         if watch is not None:
             found["unit"] = {"name": watch.unit.name, "title": watch.unit.title}
         return self._render(request, request.scope["route"].name, found)

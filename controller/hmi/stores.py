@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from controller.hmi.errors import malformed, unknown
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
     from controller.hmi.fleet import Unit
 
+OF_A_UNIT = re.compile(r"/units/([^/?#]+)")
 NAMED = 4
 """Units that a choice names; of more it tells how many."""
 
@@ -45,6 +48,16 @@ def choices(units: Mapping[str, Unit]) -> list[dict[str, str]]:
     if len(found) <= 1:
         return []
     return [{"unit": members[0].name, "title": _title(members)} for members in found.values()]
+
+
+def preset(units: Mapping[str, Unit], page: str) -> str:
+    """The unit of the choice that a page's address names, /units/B/model; "" where it names none.
+
+    Nothing else may choose: the password of one owner's plant would go to another's.
+    """
+    named = OF_A_UNIT.match(page)
+    unit = None if named is None else units.get(unquote(named[1]))
+    return "" if unit is None else stores(units)[unit.users][0].name
 
 
 def _title(members: list[Unit]) -> str:

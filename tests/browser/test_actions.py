@@ -81,16 +81,39 @@ async def test_wrong_login_is_refused_and_the_right_one_leads_back(view, as_oper
 async def test_the_login_asks_which_plant_where_their_users_are_others(others, view, as_operator):
     viewer = await view("/login?next=/units/R103", at=others)
     page = viewer.page
-    assert await page.locator("#unit option").all_inner_texts() == ["R101", EVIL]
+    options = await page.locator("#unit option").all_inner_texts()
+    assert options == ["Choose the plant", "R101", EVIL]
+    assert await page.input_value("#unit") == "R103"
     await page.fill("#user", as_operator[0])
     await page.fill("#password", as_operator[1])
-    await page.get_by_label("Plant").select_option("R103")
     await page.click("#login button")
     await page.wait_for_url("**/units/R103")
     await viewer.says("#session", "operator")
     await viewer.shown(".modes button:enabled")
     await viewer.go("/units/R101")
     await viewer.says("#controls-why", "operator is not logged in on R101")
+
+
+async def test_no_password_goes_to_a_plant_that_nobody_chose(others, view, as_operator):
+    viewer = await view("/login", at=others)
+    page = viewer.page
+    assert await page.input_value("#unit") == ""
+    assert await page.evaluate("document.activeElement.id") == "unit"
+    fields = (
+        "[...document.querySelectorAll('#login select, #login input')].map((field) => field.id)"
+    )
+    assert await page.evaluate(fields) == ["unit", "user", "password"]
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.fill("#user", as_operator[0])
+    await page.fill("#password", as_operator[1])
+    await page.click("#login button")
+    assert await page.evaluate("document.getElementById('unit').matches(':invalid')")
+    await page.get_by_label("Plant").select_option("R101")
+    assert [url for url in asked if "/api/login" in url] == []
+    await page.click("#login button")
+    await page.wait_for_url(f"{viewer.url}/")
+    await viewer.says("#session", "operator")
 
 
 @pytest.mark.parametrize("wanted", ["//example.org/", "/.//example.org/login"])

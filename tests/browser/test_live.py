@@ -73,6 +73,22 @@ async def test_a_page_that_was_hidden_for_long_is_old_until_it_hears_again(view)
     await viewer.says("#link", "^live$")
 
 
+async def test_a_clock_that_is_set_is_no_silence(view):
+    viewer = await view("/")
+    await viewer.says("#link", "^live$")
+    links = await viewer.page.evaluate(
+        """() => new Promise((resolve) => {
+          const seen = [];
+          const watch = () => seen.push(document.body.dataset.link);
+          new MutationObserver(watch).observe(document.body, {attributeFilter: ["data-link"]});
+          const now = Date.now;
+          Date.now = () => now() + 3600e3;
+          setTimeout(() => resolve(seen), 3500);
+        })"""
+    )
+    assert links == []
+
+
 @pytest.mark.usefixtures("in_auto")
 async def test_the_page_survives_a_restart_of_the_hmi(view, hmi, picture):
     viewer = await view("/units/R101", forgiving=True)
@@ -101,6 +117,10 @@ async def test_the_page_survives_a_restart_of_the_controller(view, controller):
     await viewer.says(".side section[data-stale=yes]:has(.verdict)", "Certificate")
     await viewer.says(".side", "Lease: Not known here")
     await viewer.shown("section[data-tag=InitiatorFeed] .steps [data-stale=yes]")
+    await viewer.go("/units/R101/model")
+    await viewer.says("#model .figure[data-stale=yes]", r"^[\d.]+, .*stale, [\d.]+ \w+ old$")
+    await viewer.shown("#model .chart[aria-label*='novelty -']")
+    await viewer.go("/units/R101")
     await controller.start()
     await viewer.says(".side .facts", "running")
     await viewer.says(".side .mode", "^(INIT|MANUAL|SHADOW|SHED)$")
@@ -119,6 +139,11 @@ async def test_the_page_survives_a_restart_of_the_plant(view, plant, picture):
     await viewer.shown(".side section[data-stale=yes]:has(.alarm-words)")
     await viewer.says(".side", "selected\\s*[A-Z]+, stale")
     await picture(viewer, "plant-lost-light")
+    await viewer.go("/units/R101/model")
+    await viewer.says("#model [data-tag=Temperature][data-stale=yes]", "stale, .* old")
+    await viewer.says("#model [data-tag=InitiatorFeed][data-stale=yes]", "stale, .* old")
+    await viewer.says("#model dd:has-text('operating points') [data-stale=yes]", "stale, .* old")
+    await viewer.go("/units/R101")
     await plant.start()
     await viewer.says("section[data-tag=Temperature] .stale-note", "^$", seconds=60.0)
     await viewer.gone(".side .problem")

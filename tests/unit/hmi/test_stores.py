@@ -9,7 +9,7 @@ from controller.hmi.errors import RefusedError
 from controller.hmi.fleet import prepare
 from controller.hmi.placeless import placeless
 from controller.hmi.settings import load_hmi
-from controller.hmi.stores import choices, chosen
+from controller.hmi.stores import choices, chosen, preset
 
 
 @pytest.fixture
@@ -45,6 +45,23 @@ def test_a_choice_has_to_be_made_where_there_is_one(fleet):
         chosen(fleet, "U9")
     assert [choice["unit"] for choice in choices(fleet)] == ["U0", "U2", "U3"]
     assert choices(fleet)[0]["title"] == "U0, U1"
+
+
+@pytest.mark.parametrize(
+    ("page", "choice"),
+    [
+        ("/units/U2", "U2"),
+        ("/units/U%34/history?from=2020", "U3"),
+        ("/units/U1?x=1", "U0"),
+        ("", ""),
+        ("/", ""),
+        ("/units/U9", ""),
+        ("//units/U2", ""),
+        ("https://there.example/units/U2", ""),
+    ],
+)
+def test_nothing_but_the_page_that_was_asked_for_chooses_the_plant(fleet, page, choice):
+    assert preset(fleet, page) == choice
 
 
 def test_many_units_are_not_all_named(unit):

@@ -1,9 +1,10 @@
 // Asking the server. Every refusal becomes an ApiError whose message is the server's own words.
 
 export class ApiError extends Error {
-  constructor(status, message) {
+  /** status: of HTTP, 0 where nobody answers; afterMs: how long the server wants to be left alone. */
+  constructor(status, message, afterMs = 0) {
     super(message);
-    this.status = status;
+    Object.assign(this, { status, afterMs });
   }
 }
 
@@ -45,5 +46,6 @@ async function ask(address, options) {
   }
   if (answer.ok && found !== null) return found;
   const words = typeof found?.error === "string" ? found.error : `the server answered ${answer.status}`;
-  throw new ApiError(answer.status, words);
+  const after = Number(answer.headers.get("Retry-After") ?? 0);
+  throw new ApiError(answer.status, words, Number.isFinite(after) ? 1000 * Math.max(after, 0) : 0);
 }

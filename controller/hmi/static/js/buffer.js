@@ -46,7 +46,7 @@ export function instant(view) {
   const values = {};
   for (const cv of view.cvs) {
     values[`pv/${cv.tag}`] = cv.stale ? null : cv.pv;
-    values[`sp/${cv.tag}`] = cv.sp;
+    values[`sp/${cv.tag}`] = cv.stale || !view.connected ? null : cv.sp;
   }
   for (const mv of view.mvs) values[`actual/${mv.tag}`] = mv.stale ? null : mv.actual;
   if (view.mode_stale) return values; // what a silent controller said last is not of now

@@ -1,12 +1,13 @@
 // History of a range, read from the plant's own record.
-import { ApiError, get, path } from "./api.js";
+import { get, path } from "./api.js";
 import { byId, el, setText } from "./dom.js";
 import { legend } from "./looks.js";
 import { limitWords, limitsOf } from "./marks.js";
+import { Question } from "./question.js";
 import { start, unitName } from "./shell.js";
 import { panel, table, valuesTable } from "./tables.js";
 import { Trend } from "./trends.js";
-import { fixed, localInput, serverNow, spaced, stamp, toDate } from "./words.js";
+import { fixed, localInput, serverNow, spaced, span, stamp, toDate } from "./words.js";
 
 const PRESETS = [
   ["15 min", 900],
@@ -29,12 +30,12 @@ const LOOK = {
 const from = byId("from");
 const to = byId("to");
 let trends = [];
-let variables = null; // [{tag, title, unit, digits, low, high}] from the unit's view
+let asked = null; // [from, to] in seconds since 1970
 
 function setRange(start, end) {
   from.value = localInput(start);
   to.value = localInput(end);
-  return load();
+  load();
 }
 
 /** [from, to] in seconds since 1970, null where the fields say none. */
@@ -43,7 +44,7 @@ function range() {
   return start && end ? [start.getTime() / 1000, end.getTime() / 1000] : null;
 }
 
-async function load() {
+function load() {
   const wanted = range();
   if (wanted === null) return say("Give both ends of the range.");
   const [start, end] = wanted;
@@ -53,19 +54,27 @@ async function load() {
   address.searchParams.set("from", new Date(1000 * start).toISOString());
   address.searchParams.set("to", new Date(1000 * end).toISOString());
   history.replaceState(null, "", address);
-  try {
+  asked = wanted;
+  past.ask();
+}
+
+/** The range that is asked for, with the limits and ranges of now. */
+const past = new Question({
+  put: async () => {
+    const [start, end] = asked;
     const query = new URLSearchParams({
       from: new Date(1000 * start).toISOString(),
       to: new Date(1000 * end).toISOString(),
       points: POINTS,
     });
-    variables ??= await readVariables();
-    show(await get(`${path("api", "units", unitName, "history")}?${query}`), start, end);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    say(error.message);
-  }
-}
+    const variables = await readVariables();
+    return { variables, found: await get(`${path("api", "units", unitName, "history")}?${query}`), start, end };
+  },
+  answered: show,
+  refused: (error, pause) => say(error.message + (pause === null ? "" : `; asked again in ${span(pause / 1000)}`)),
+});
+
+/** [{tag, title, unit, digits, range, limits}] from the unit's view. */
 
 async function readVariables() {
   const view = await get(path("api", "units", unitName));
@@ -89,7 +98,8 @@ async function readVariables() {
 
 const say = (text) => setText(byId("state"), text);
 
-function show({ time, series, sampled = false, missing = [] }, start, end) {
+function show({ variables, found, start, end }) {
+  const { time, series, sampled = false, missing = [] } = found;
   const shown = variables
     .map((variable) => ({ ...variable, lines: linesOf(variable, series) }))
     .filter(({ lines }) => lines.length);

@@ -8,7 +8,8 @@ const EVENTS = ["units", "unit", "alarms", "beat"];
 /**
  * Follow the stream of one unit, or of all (null).
  * on: listeners {units, unit, alarms}; onLink: called with null when values come, first or again,
- * and with the Date of the last ones when they no longer do.
+ * and with the Date of the last ones when they no longer do.  Silence is measured by a clock that
+ * nobody sets; Date is for words.
  */
 export function follow(unit, on, onLink) {
   const address = unit === null ? "/api/stream" : `/api/stream?unit=${encodeURIComponent(unit)}`;
@@ -16,7 +17,8 @@ export function follow(unit, on, onLink) {
   let retry = 0;
   let tries = 0;
   let last = new Date();
-  let opened = last;
+  let heardAt = performance.now();
+  let opened = heardAt;
   let lost = null; // null: nothing came yet
 
   function heard(name, event) {
@@ -28,6 +30,7 @@ export function follow(unit, on, onLink) {
     }
     tries = 0;
     last = new Date();
+    heardAt = performance.now();
     learnTime(value.time);
     if (lost !== false) {
       lost = false;
@@ -38,7 +41,7 @@ export function follow(unit, on, onLink) {
 
   function open() {
     close();
-    opened = new Date();
+    opened = performance.now();
     source = new EventSource(address);
     for (const name of EVENTS) source.addEventListener(name, (event) => heard(name, event));
     source.onerror = again;
@@ -62,7 +65,7 @@ export function follow(unit, on, onLink) {
 
   /** Look again: what stood here while nobody looked is old until something new comes. */
   function resume() {
-    if (lost === false && Date.now() - last > SILENCE_MS) {
+    if (lost === false && performance.now() - heardAt > SILENCE_MS) {
       lost = true;
       onLink(last);
     }
@@ -70,7 +73,7 @@ export function follow(unit, on, onLink) {
   }
 
   setInterval(() => {
-    if (source !== null && Date.now() - Math.max(last, opened) > SILENCE_MS) again();
+    if (source !== null && performance.now() - Math.max(heardAt, opened) > SILENCE_MS) again();
   }, 1000);
   // A browser allows six connections to one server: hidden pages give theirs back.
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : resume()));

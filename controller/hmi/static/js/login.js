@@ -4,6 +4,7 @@ import { byId, setText } from "./dom.js";
 import { start } from "./shell.js";
 
 start();
+const unit = byId("unit"); // only where plants have different users
 
 /** Where to go afterwards: a page of this server, whatever the address says. */
 function next() {
@@ -22,8 +23,7 @@ byId("login").addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     await session(); // the token of this browser, which may have waited for hours
-    const unit = document.getElementById("unit")?.value; // where plants have different users
-    await post("/api/login", { user: byId("user").value, password: byId("password").value, unit });
+    await post("/api/login", { user: byId("user").value, password: byId("password").value, unit: unit?.value });
     location.assign(next());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -36,4 +36,4 @@ byId("login").addEventListener("submit", async (event) => {
 });
 
 // Not where somebody types already: what they type would go into the other field.
-if (document.activeElement === document.body) byId("user").focus();
+if (document.activeElement === document.body) (unit === null || unit.value ? byId("user") : unit).focus();

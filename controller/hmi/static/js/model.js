@@ -1,7 +1,9 @@
 // The model page: what bundle runs, where it may be believed, and how far the plant is from that now.
-import { ApiError, get, path } from "./api.js";
-import { byId, el, setText } from "./dom.js";
+import { get, path } from "./api.js";
+import { byId, el, setAttribute, setText } from "./dom.js";
 import { legend } from "./looks.js";
+import { trouble } from "./marks.js";
+import { Question } from "./question.js";
 import { announceMode, start, unitName } from "./shell.js";
 import { noveltyWords } from "./side.js";
 import { facts, panel, table } from "./tables.js";
@@ -12,11 +14,27 @@ const SHOWN_S = 3600;
 const NOVELTY =
   "Novelty is the distance of the state from the training data over its threshold; above 1 the state is unlike them. Both figures inform; they refuse nothing.";
 
+const SILENCE_S = 5; // a gap in the trend, not a line over what nobody heard
+
 let model = null;
-const novelty = el("span");
-const outside = el("span");
-const setpoint = el("span");
+let view = null;
+const novelty = figure();
+const outside = figure();
+const setpoint = figure();
 const cells = new Map(); // tag -> [its value now, low, high]
+
+/** A value, with its age in words where it is not of now: {node, update(text, {stale, age_s, quality})}. */
+function figure(attributes = {}) {
+  const value = el("span");
+  const note = el("span", { class: "stale-note" });
+  const node = el("span", { class: "figure", ...attributes }, value, " ", note);
+  const update = (text, doubt) => {
+    setText(value, text);
+    setText(note, trouble(doubt));
+    setAttribute(node, "data-stale", doubt.stale ? "yes" : null);
+  };
+  return { node, update };
+}
 
 const lines = [
   { key: "novelty", label: "novelty", look: "figure" },
@@ -40,8 +58,8 @@ function build(found) {
     panel(
       "Out of distribution",
       facts([
-        ["novelty", novelty],
-        ["outside bands", outside],
+        ["novelty", novelty.node],
+        ["outside bands", outside.node],
       ]),
       el("p", { class: "why" }, NOVELTY),
       el("div", { class: "loop" }, trend.node, legend(lines)),
@@ -49,7 +67,7 @@ function build(found) {
     panel(
       "Envelope",
       rangesTable([...(found.cvs ?? found.envelope ?? []), ...(found.mvs ?? [])]),
-      facts([["setpoints now", setpoint]]),
+      facts([["setpoints now", setpoint.node]]),
     ),
     panel("Findings about the data", checksTable(found.data_checks ?? [])),
     panel("Data", figuresTable("Data", dataset)),
@@ -98,9 +116,9 @@ function rangesTable(rows) {
     { title: "Now", class: "number" },
   ];
   const body = rows.map(({ tag, low, high, unit, safe_high: ceiling }) => {
-    const now = el("span", { "data-tag": tag });
+    const now = figure({ "data-tag": tag });
     cells.set(tag, [now, low, high]);
-    return [tag, short(low), short(high), unit, short(ceiling), now];
+    return [tag, short(low), short(high), unit, short(ceiling), now.node];
   });
   return table("Envelope", columns, body);
 }
@@ -135,24 +153,30 @@ function checksTable(checks) {
   );
 }
 
-function show(view) {
-  announceMode(view);
+function show(now) {
+  view = now;
+  announceMode(now);
+  fill();
+  remember(now);
+}
+
+/** What the view tells, into the panels. */
+function fill() {
   const share = view.model?.outside_bands;
-  setText(novelty, noveltyWords(view.model?.novelty));
-  setText(outside, Number.isFinite(share) ? `${fixed(100 * share, 0)} % of predictions` : "-");
-  for (const [tag, value, digits] of [
-    ...view.cvs.map((cv) => [cv.tag, cv.pv, cv.digits ?? 1]),
-    ...view.mvs.map((mv) => [mv.tag, mv.actual, mv.digits ?? 2]),
-  ]) {
-    const [node, low, high] = cells.get(tag) ?? [];
-    if (node)
-      setText(
-        node,
-        fixed(value, digits) + (!Number.isFinite(value) ? "" : value < low ? ", below" : value > high ? ", above" : ""),
-      );
-  }
-  setText(setpoint, setpointWords(view));
-  remember(view.model);
+  const told = { stale: view.mode_stale, age_s: view.scan?.age_s };
+  novelty.update(noveltyWords(view.model?.novelty), told);
+  outside.update(Number.isFinite(share) ? `${fixed(100 * share, 0)} % of predictions` : "-", told);
+  for (const cv of view.cvs) cell(cv, cv.pv, cv.digits ?? 1);
+  for (const mv of view.mvs) cell(mv, mv.actual, mv.digits ?? 2);
+  const old = view.cvs.filter((cv) => cv.stale);
+  const age = Math.max(...old.map((cv) => cv.age_s ?? NaN));
+  setpoint.update(setpointWords(view), { stale: !view.connected || old.length > 0, age_s: age });
+}
+
+function cell(now, value, digits) {
+  const [shown, low, high] = cells.get(now.tag) ?? [];
+  const words = !Number.isFinite(value) ? "" : value < low ? ", below" : value > high ? ", above" : "";
+  shown?.update(fixed(value, digits) + words, now);
 }
 
 /** Whether the model tracks the present setpoints: inside the ranges and on the inner side of every face. */
@@ -168,24 +192,33 @@ function setpointWords({ cvs }) {
     : "outside the operating points of the training data: not tracked";
 }
 
-function remember(now) {
+function remember({ mode_stale: silent, model: now }) {
   const time = serverNow();
-  if (time - (seen.times.at(-1) ?? 0) < 1) return;
+  const last = seen.times.at(-1) ?? time - 1;
+  if (time - last < 1) return;
+  if (time - last > SILENCE_S) keep(last + 1, null);
+  keep(time, silent ? null : now); // what a silent controller said last is not of now
+  trend.show(seen.times, [seen.novelty, seen.outside]);
+}
+
+function keep(time, now) {
   seen.times.push(time);
   seen.novelty.push(now?.novelty ?? null);
   seen.outside.push(now?.outside_bands ?? null);
   if (seen.times.length > SHOWN_S) for (const column of Object.values(seen)) column.shift();
-  trend.show(seen.times, [seen.novelty, seen.outside]);
 }
 
-async function load() {
-  try {
-    build(await get(path("api", "units", unitName, "model")));
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+const bundle = new Question({
+  put: () => get(path("api", "units", unitName, "model")),
+  answered: (found) => {
+    if (JSON.stringify(found) === JSON.stringify(model)) return; // what has not changed keeps its focus
+    build(found);
+    if (view !== null) fill();
+  },
+  refused: (error) => {
     if (model === null) byId("model").replaceChildren(el("p", { class: "problem" }, error.message));
-  }
-}
+  },
+});
 
-start({ unit: show, onBack: load });
-load();
+start({ unit: show, onBack: () => bundle.ask() });
+bundle.ask();

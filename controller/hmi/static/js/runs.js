@@ -1,6 +1,6 @@
 // The runs in the journal, the newest first.
 import { ApiError, get, path } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, setText } from "./dom.js";
 import { start, unitName } from "./shell.js";
 import { table } from "./tables.js";
 import { stamp } from "./words.js";
@@ -19,6 +19,9 @@ const FRESH_MS = 15_000;
 const COUNTING_MS = 1500; // a long journal is counted in pieces
 let timer = 0;
 let shown = "";
+const problem = el("p", { class: "problem" });
+const list = el("div");
+byId("runs").append(problem, list);
 
 function again(pause) {
   clearTimeout(timer);
@@ -37,16 +40,19 @@ async function load() {
       String(run.overruns ?? "counting"),
       run.reason ?? "",
     ]);
+    setText(problem, "");
     again(runs.some((run) => run.auto_scans === null) ? COUNTING_MS : FRESH_MS);
     const key = JSON.stringify(runs);
     if (key === shown) return; // what has not changed keeps its focus
     shown = key;
-    byId("runs").replaceChildren(table(`Runs of ${unitName}`, COLUMNS, rows, { empty: "The journal has no run." }));
+    const focused = document.activeElement?.getAttribute("href");
+    const inside = list.contains(document.activeElement);
+    list.replaceChildren(table(`Runs of ${unitName}`, COLUMNS, rows, { empty: "The journal has no run." }));
+    if (inside && focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    again(FRESH_MS);
-    shown = "";
-    byId("runs").replaceChildren(el("p", { class: "problem" }, error.message));
+    again(Math.max(FRESH_MS, error.afterMs));
+    setText(problem, error.message); // above the runs as they were
   }
 }
 

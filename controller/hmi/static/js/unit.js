@@ -1,9 +1,10 @@
 // The page of one unit: trends on the left, state and controls on the right.
-import { ApiError, get, path } from "./api.js";
+import { get, path } from "./api.js";
 import { Buffer, instant } from "./buffer.js";
 import { byId, remember, remembered, setText } from "./dom.js";
 import { Controlled, Manipulated } from "./loops.js";
 import { modeBox } from "./marks.js";
+import { Question } from "./question.js";
 import { announceMode, start, unitName } from "./shell.js";
 import { Side } from "./side.js";
 import { seconds, serverNow } from "./words.js";
@@ -19,7 +20,7 @@ let loops = [];
 let side = null;
 let shape = "";
 let view = null;
-let drawnAt = 0;
+let drawnAt = -REDRAW_MS;
 
 windowChoice.value = [...windowChoice.options].some((option) => option.value === remembered("window", "600"))
   ? remembered("window", "600")
@@ -27,7 +28,7 @@ windowChoice.value = [...windowChoice.options].some((option) => option.value ===
 fullChoice.checked = remembered("full", "no") === "yes";
 windowChoice.addEventListener("change", () => {
   remember("window", windowChoice.value);
-  load();
+  past.ask();
 });
 fullChoice.addEventListener("change", () => {
   remember("full", fullChoice.checked ? "yes" : "no");
@@ -44,8 +45,8 @@ function show(now) {
   mode.update(now.mode, now.mode_stale);
   announceMode(now);
   buffer.add(seconds(now.time) ?? serverNow(), instant(now));
-  if (buffer.size > MOST_POINTS) load();
-  if (Date.now() - drawnAt > REDRAW_MS) draw();
+  if (buffer.size > MOST_POINTS) past.repeat();
+  if (performance.now() - drawnAt > REDRAW_MS) draw();
 }
 
 function build(now) {
@@ -61,29 +62,22 @@ function build(now) {
 
 function draw() {
   if (view === null) return;
-  drawnAt = Date.now();
+  drawnAt = performance.now();
   const to = serverNow();
   const from = to - Number(windowChoice.value);
   buffer.trim(from);
   for (const loop of loops) loop.draw(buffer, { from, to, full: fullChoice.checked });
 }
 
-let asked = 0;
-
-/** The trend from the server: at first, after a loss of the link, and for another window. */
-async function load() {
-  asked += 1;
-  const mine = asked;
-  try {
-    const found = await get(`${path("api", "units", unitName, "trend")}?seconds=${windowChoice.value}`);
-    if (mine !== asked) return;
+/** The trend from the server: at first, after a loss of the link, and for another window. What is live goes on without. */
+const past = new Question({
+  put: () => get(`${path("api", "units", unitName, "trend")}?seconds=${windowChoice.value}`),
+  answered: (found) => {
     buffer.load(found);
     draw();
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error; // what is live goes on without the past
-  }
-}
+  },
+});
 
 byId("mode").append(mode.node);
-start({ unit: show, onBack: load });
-load();
+start({ unit: show, onBack: () => past.ask() });
+past.ask();
