@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from controller.hmi.crowd import UNKNOWN
+from controller.hmi.crowd import UNKNOWN, unmapped
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.hub import encoded
 from controller.hmi.query import table
@@ -98,7 +98,7 @@ def address_of(request: Request) -> str:
     """Where a request comes from, as a believed proxy says; "unknown" for what is no address."""
     text = request.client.host if request.client is not None else ""
     try:
-        return str(ip_address(text))
+        return unmapped(str(ip_address(text)))
     except ValueError:
         return UNKNOWN
 
