@@ -37,8 +37,8 @@ BODY_S = 10.0
 class Context:
     """One HMI.
 
-    cookie: the name of the cookie of its logins.  journals: questions to journals and memory,
-    plants: to plants.  counted: scans counted by unit.
+    cookie: the name of the cookie of its logins.  trends: questions to memory, journals:
+    to disks, plants: to plants.  counted: scans counted by unit.
     """
 
     settings: HmiSettings
@@ -47,6 +47,7 @@ class Context:
     logins: Logins
     cookie: str
     histories: dict[str, History]
+    trends: Questions
     journals: Questions
     plants: Questions
     counted: dict[str, Tallies] = field(default_factory=dict)
