@@ -44,7 +44,8 @@ ENDED = "your login has ended: log in again"
 class Login:
     """One user in one browser.  used_s: of the last action or page, on the monotonic clock.
 
-    who: the user as failures count, whatever the case and blanks that were typed.  refused: unit -> why it has no session there.
+    who: the user as failures count, whatever the case and blanks that were typed.  refused:
+    unit -> why it has no session there.
     """
 
     cookie: str = field(repr=False)

@@ -183,7 +183,11 @@ def _key(document: Document) -> tuple[int, str]:
 
 
 def _event(event: Document) -> dict[str, Any]:
-    return {"time": event["utc"], "kind": event["kind"], "detail": placeless_document(event["detail"])}
+    return {
+        "time": event["utc"],
+        "kind": event["kind"],
+        "detail": placeless_document(event["detail"]),
+    }
 
 
 def _told(path: Path, error: Exception) -> str:
