@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from controller.hmi.context import Context, address_of
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.history import HistoryError
 from controller.hmi.query import instant, parameters, whole
+from controller.hmi.questions import AT_ONCE
 from controller.hmi.trend import POINTS
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Reading:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        # Not the loop's own threads: a disk that hangs must not hold up the names of plants.
+        self._disks = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="journals")
 
     def routes(self) -> list[Route]:
         """Where they are."""
@@ -84,11 +88,12 @@ class Reading:
         )
         points = whole(given.get("points"), "points", low=FEWEST_POINTS, high=POINTS, otherwise=600)
 
-        async def work() -> Any:
+        async def work() -> Any:  # waits for nothing
             return watch.trend.since(float(seconds), points)
 
-        key = ("trend", watch.unit.name, seconds, points)
-        return await self._context.journals.answer(key, address_of(request), work)
+        return await self._context.trends.answer(
+            watch.unit.name, (seconds, points), address_of(request), work
+        )
 
     async def history(self, request: Request) -> Response:
         """A range of the past, as the plant tells it."""
@@ -101,10 +106,12 @@ class Reading:
             given.get("points"), "points", low=FEWEST_POINTS, high=MOST_POINTS, otherwise=600
         )
         history = self._context.histories[watch.unit.name]
-        key = (watch.unit.name, start, end, points)
         try:
             return await self._context.plants.answer(
-                key, address_of(request), lambda: history.read(start, end, points)
+                watch.unit.name,
+                (start, end, points),
+                address_of(request),
+                lambda: history.read(start, end, points),
             )
         except HistoryError as error:
             raise RefusedError(HTTPStatus.BAD_GATEWAY, str(error)) from None
@@ -180,9 +187,12 @@ class Reading:
     ) -> Response:
         """What `work` reads of a unit's files in a thread."""
         unit: str = request.path_params["unit"]
-        return await self._context.journals.answer(
-            (unit, *key), address_of(request), lambda: asyncio.to_thread(work)
-        )
+        loop = asyncio.get_running_loop()
+
+        async def reading() -> Any:
+            return await loop.run_in_executor(self._disks, work)
+
+        return await self._context.journals.answer(unit, key, address_of(request), reading)
 
     def _run(self, request: Request) -> tuple[Watch, int]:
         return self._context.watch(request), _number(request.path_params["run"], "run")

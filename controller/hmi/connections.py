@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from controller.hmi.crowd import unmapped
 from controller.logs import logger
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Connection(H11Protocol):
 
     arriving: asyncio.TimerHandle | None = None
     unread: asyncio.TimerHandle | None = None
+    closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; its first request must come in time."""
@@ -44,7 +46,19 @@ class Connection(H11Protocol):
         """Forget the timers."""
         self._stop_arriving()
         self.resume_writing()
+        if self.closing is not None:
+            self.closing.cancel()
+            self.closing = None
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """The browser says no more; what it has not read by then, it must read in time.
+
+        asyncio closes the connection with this, but not before all is written.
+        """
+        super().eof_received()
+        if self.transport.get_write_buffer_size() and self.closing is None:
+            self.closing = self.loop.call_later(UNREAD_S, self._end, "reads nothing")
 
     def pause_writing(self) -> None:
         """The browser does not read."""
@@ -73,6 +87,6 @@ class Connection(H11Protocol):
             self.arriving = None
 
     def _end(self, reason: str) -> None:
-        address: Any = self.client[0] if self.client else None
+        address: Any = unmapped(self.client[0]) if self.client else None
         logger("hmi.web").info("connection_ended", reason=reason, address=address)
         self.transport.abort()

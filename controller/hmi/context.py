@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from controller.hmi.crowd import UNKNOWN
+from controller.hmi.crowd import UNKNOWN, unmapped
 from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.hub import encoded
 from controller.hmi.query import table
@@ -37,8 +37,8 @@ BODY_S = 10.0
 class Context:
     """One HMI.
 
-    cookie: the name of the cookie of its logins.  journals: questions to journals and memory,
-    plants: to plants.  counted: scans counted by unit.
+    cookie: the name of the cookie of its logins.  trends: questions to memory, journals:
+    to disks, plants: to plants.  counted: scans counted by unit.
     """
 
     settings: HmiSettings
@@ -47,6 +47,7 @@ class Context:
     logins: Logins
     cookie: str
     histories: dict[str, History]
+    trends: Questions
     journals: Questions
     plants: Questions
     counted: dict[str, Tallies] = field(default_factory=dict)
@@ -98,7 +99,7 @@ def address_of(request: Request) -> str:
     """Where a request comes from, as a believed proxy says; "unknown" for what is no address."""
     text = request.client.host if request.client is not None else ""
     try:
-        return str(ip_address(text))
+        return unmapped(str(ip_address(text)))
     except ValueError:
         return UNKNOWN
 

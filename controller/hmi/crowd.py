@@ -10,19 +10,27 @@ IPV6_PREFIX = 64
 """Bits of an IPv6 address that name one network: whoever has one has 2^64 addresses in it."""
 
 
+def unmapped(address: str) -> str:
+    """An IPv4 address that a socket of IPv6 writes as IPv6, as IPv4; anything else as it is."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return address if mapped is None else str(mapped)
+
+
 def neighbourhood(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 of an IPv6 address.
 
     An IPv4 address that is written as IPv6 is that of IPv4; what is no address is `UNKNOWN`.
     """
     try:
-        found = ip_address(address.partition("%")[0])
+        found = ip_address(unmapped(address).partition("%")[0])
     except ValueError:
         return UNKNOWN
     if not isinstance(found, IPv6Address):
         return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
     return str(ip_network((found, IPV6_PREFIX), strict=False))
 
 

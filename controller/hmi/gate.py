@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
-from controller.hmi.crowd import Crowd
+from controller.hmi.crowd import Crowd, unmapped
 from controller.hmi.hub import encoded
 from controller.logs import logger
 
@@ -96,9 +96,9 @@ class Gate:
         if self._room.full(_address(scope)):
             return HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once: try again"
         headers = Headers(scope=scope)
-        host = host_of(headers.get("host", ""))
-        own = scope.get("server") or ("", 0)
-        if host not in self._names and host != own[0]:
+        host = unmapped(host_of(headers.get("host", "")))
+        own = unmapped(str((scope.get("server") or ("", 0))[0]))
+        if host not in self._names and host != own:
             return (
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "this server is not called so: type its address, or add the name to [web] names",
@@ -135,4 +135,4 @@ class Gate:
 
 def _address(scope: Scope) -> str:
     """Where a request comes from, as far as is known."""
-    return str((scope.get("client") or ("", 0))[0])
+    return unmapped(str((scope.get("client") or ("", 0))[0]))

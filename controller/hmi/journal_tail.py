@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.errors import ConfigError
-from controller.hmi.placeless import placeless
+from controller.hmi.placeless import placeless, placeless_document
 from controller.journal.reader import Reader
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ NONE = "no journal yet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The end of a journal.
+    """The end of a journal, without the folders of the machine.
 
     scan: the newest.  mode: the last "mode" event after it, since a tick may shed between scans.
     stop: the detail of the "stop" event of a run that has ended.  problem: why it cannot be read.
@@ -114,10 +114,12 @@ class JournalTail:
 
 def _read(reader: Reader, before: Tail) -> Tail:
     found = reader.newest(after=before.seq)
-    seq, scan = found if found is not None else (before.seq, before.scan)
+    seq, scan = before.seq, before.scan
+    if found is not None:
+        seq, scan = found[0], placeless_document(found[1])
     mode, stop = (before.mode, before.stop) if found is None else (None, None)
     for number, event in reader.news(after=seq):
-        detail = event["detail"]
+        detail = placeless_document(event["detail"])
         match event["kind"]:
             case "mode":
                 mode = detail

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from controller.errors import ConfigError
+from controller.hmi import connections
 from controller.hmi.connections import Connection
-from controller.hmi.crowd import Crowd
+from controller.hmi.crowd import Crowd, unmapped
 from controller.logs import logger
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ class Listening(socket.socket):
         address = None if self._free(where[0]) else str(where[0])
         if not self.room.enter(address):
             accepted.close()
-            self._tell(str(where[0]))
+            self._tell(unmapped(str(where[0])))
             raise ConnectionAbortedError
         connection = _Accepted(fileno=accepted.detach())
+        _limit_unread(connection)
         connection.gone = lambda: self.room.leave(address)
         return connection, where
 
@@ -84,6 +86,17 @@ class Listening(socket.socket):
         if monotonic() - self._told_s >= TOLD_EVERY_S:
             self._told_s = monotonic()
             logger("hmi.web").warning("no_room", address=address, connections=self.room.count)
+
+
+def _limit_unread(connection: socket.socket) -> None:
+    """Let the system end a connection whose peer takes nothing of what waits, or answers nothing.
+
+    asyncio tells of what waits only above 64 kB, and closes none before all of it is written; a
+    peer that acknowledges the probes of a closed window is ended too.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        limit_ms = round(1e3 * connections.UNREAD_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
 
 
 class Server(uvicorn.Server):

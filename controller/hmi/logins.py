@@ -44,11 +44,13 @@ ENDED = "your login has ended: log in again"
 class Login:
     """One user in one browser.  used_s: of the last action or page, on the monotonic clock.
 
-    refused: unit -> why it has no session there.
+    who: the user as failures count, whatever the case and blanks that were typed.  refused:
+    unit -> why it has no session there.
     """
 
     cookie: str = field(repr=False)
     user: str
+    who: Who
     address: str
     opened_s: float
     used_s: float
@@ -139,6 +141,7 @@ class Logins:
         login = Login(
             cookie=secrets.token_urlsafe(32),
             user=user,
+            who=one,
             address=address,
             opened_s=self._clock(),
             used_s=self._clock(),
@@ -152,7 +155,7 @@ class Logins:
 
     async def _make_room(self, login: Login) -> None:
         """End what a user has too many of: one account must not take the room of all."""
-        same = [item for item in self._logins.values() if item.user == login.user]
+        same = [item for item in self._logins.values() if item.who.user == login.who.user]
         others = sorted((item for item in same if item is not login), key=lambda item: item.used_s)
         for item in others[: max(0, len(same) - MOST_OF_ONE)]:
             await self.logout(item, "too many logins of this user")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import ConfigError
 from controller.hmi.card import card_tree
-from controller.hmi.placeless import placeless
+from controller.hmi.placeless import placeless, placeless_document
 from controller.hmi.tallies import Tally, count
 from controller.hmi.values import finite
 from controller.journal.reader import Reader
@@ -74,7 +74,8 @@ def scan(path: Path, run: int, number: int) -> Document:
         raise NoRecordError(_told(path, error)) from None
     if found is None:
         raise NoRecordError(f"there is no scan {number} in run {run}")
-    return found
+    whole: Document = placeless_document(found)
+    return whole
 
 
 def row(scan: Document) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def row(scan: Document) -> dict[str, Any]:
         "time": scan["utc"],
         "plant_time_s": finite(scan["plant_time_s"]),
         "mode": scan["mode_after"],
-        "reason": scan["reason"],
+        "reason": placeless(scan["reason"]),
         "cv": scan["cv"],
         "sp": scan["sp"],
         "mv": scan["mv"],
@@ -99,7 +100,7 @@ def row(scan: Document) -> dict[str, Any]:
         "deadline_s": finite(scan["deadline_s"]),
         "late": scan["overrun"],
         "skipped": scan["skipped"],
-        "conditions": scan["conditions"],
+        "conditions": placeless_document(scan["conditions"]),
     }
 
 
@@ -134,8 +135,10 @@ def model(unit: Unit, newest: Document | None) -> dict[str, Any]:
         "envelope_sides": [
             {"normal": side.normal, "limit": side.limit} for side in manifest.setpoint_envelope
         ],
-        "metrics": {"dataset": dict(manifest.dataset), "training": dict(manifest.training)},
-        "data_checks": [check.model_dump() for check in manifest.data_checks],
+        "metrics": placeless_document(
+            {"dataset": dict(manifest.dataset), "training": dict(manifest.training)}
+        ),
+        "data_checks": [placeless_document(check.model_dump()) for check in manifest.data_checks],
         "files": dict(manifest.files),
         "pinned": unit.settings.bundle.manifest_sha256 is not None,
         "signed": False,
@@ -154,7 +157,7 @@ def _runs(reader: Reader, counted: Tallies) -> Iterator[dict[str, Any]]:
         run = int(document["run"])
         scans, stop = counts.get(run, 0), stops.get(run)
         ended = None if stop is None else stop["utc"]
-        reason = "" if stop is None else str(stop["detail"].get("reason", ""))
+        reason = "" if stop is None else placeless(str(stop["detail"].get("reason", "")))
         latest = document is documents[-1]
         if ended is None and not latest:
             last = reader.tail(1, run)
@@ -180,7 +183,11 @@ def _key(document: Document) -> tuple[int, str]:
 
 
 def _event(event: Document) -> dict[str, Any]:
-    return {"time": event["utc"], "kind": event["kind"], "detail": event["detail"]}
+    return {
+        "time": event["utc"],
+        "kind": event["kind"],
+        "detail": placeless_document(event["detail"]),
+    }
 
 
 def _told(path: Path, error: Exception) -> str:

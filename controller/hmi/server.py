@@ -25,7 +25,7 @@ from controller.hmi.history import History
 from controller.hmi.hub import Hub
 from controller.hmi.listening import Server, connections_room, listen
 from controller.hmi.logins import Logins
-from controller.hmi.questions import JOURNAL_AT_ONCE, PLANTS_AT_ONCE, Questions
+from controller.hmi.questions import JOURNAL_AT_ONCE, PLANT_AT_ONCE, Questions
 from controller.hmi.watch import Station
 from controller.logs import logger
 
@@ -56,8 +56,9 @@ async def serve(settings: HmiSettings, units: Mapping[str, Unit], ready: Path | 
         logins=logins,
         cookie=cookie_name(port, secure=web.secure_cookies),
         histories={name: History(w.unit, w.line) for name, w in station.watches.items()},
+        trends=Questions(1, tells_apart=web.tells_apart),
         journals=Questions(JOURNAL_AT_ONCE, tells_apart=web.tells_apart),
-        plants=Questions(PLANTS_AT_ONCE, tells_apart=web.tells_apart),
+        plants=Questions(PLANT_AT_ONCE, tells_apart=web.tells_apart),
     )
     server = Server(_config(context, web))
     stop = asyncio.Event()

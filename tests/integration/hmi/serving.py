@@ -89,8 +89,9 @@ async def serving(room=None, viewers=2, viewers_per_address=16, **web):
         logins=Logins({}, LoginSettings()),
         cookie=cookie_name(port, secure=web.secure_cookies),
         histories={},
-        journals=Questions(4, tells_apart=web.tells_apart),
-        plants=Questions(4, tells_apart=web.tells_apart),
+        trends=Questions(1, tells_apart=web.tells_apart),
+        journals=Questions(2, tells_apart=web.tells_apart),
+        plants=Questions(1, tells_apart=web.tells_apart),
     )
     server = Server(_config(made, web))
     task = asyncio.create_task(server.serve([listening]))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 
 import pytest
 import pytest_asyncio
@@ -128,3 +129,36 @@ async def test_a_fault_of_ours_is_no_secret_and_no_traceback(running, monkeypatc
     assert answer.startswith("HTTP/1.1 500")
     assert "secret" not in answer
     assert "default-src 'self'" in answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "half", "of_the_system"),
+    [("", True, True), ("", True, False), ("", False, True), (CLOSE, False, True)],
+)
+async def test_who_reads_nothing_is_ended_though_little_waits(
+    running, monkeypatch, headers, half, of_the_system
+):
+    """Too little for asyncio to tell of; the client's system acknowledges probes all the while."""
+    if not of_the_system:
+        monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
+    running.hub.publish("units", "units", ["x" * 40_000])
+    for listening in running.server.servers[0].sockets:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", running.port))
+        client.sendall(f"GET /api/units HTTP/1.1\r\n{HEAD}{headers}\r\n".encode())
+        async with asyncio.timeout(5):
+            while not waiting(running):  # noqa: ASYNC110 - a transport has no event
+                await asyncio.sleep(0.005)
+        assert waiting(running) < 64_000
+        if half:
+            client.shutdown(socket.SHUT_WR)
+        await running.ended()
+        await running.empty()
+
+
+def waiting(running) -> int:
+    """Bytes of answers that no system has taken yet."""
+    connections = running.server.server_state.connections
+    return sum(connection.transport.get_write_buffer_size() for connection in connections)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from controller.hmi import actions
 from controller.hmi.actions import MOST_PENDING, confirm, propose
 from controller.hmi.alarms import AlarmList
+from controller.hmi.attempts import who
 from controller.hmi.errors import RefusedError
 from controller.hmi.logins import Login
 from controller.hmi.operator_line import PlantSaysNoError
@@ -49,6 +50,7 @@ def login(line):
     return Login(
         cookie="c",
         user="anna",
+        who=who("anna", "127.0.0.1"),
         address="127.0.0.1",
         opened_s=0.0,
         used_s=0.0,

@@ -1,14 +1,20 @@
 """The journal's end, whatever becomes of the journal."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
 
+from controller.core.state import Mode, ModeState
+from controller.core.types import Faulted
 from controller.hmi.journal_tail import JournalTail
 from controller.hmi.records import NoRecordError, page, runs, scan
+from controller.hmi.view import view
 from controller.journal.writer import Event, Journal, RunInfo
-from tests.unit.controller_core.test_journal import report
+from tests.unit.controller_core.test_journal import REQUEST, report
 
+FOLDER = "/srv/site7"
 INFO = RunInfo(host="h", versions={}, bundle="b", manifest_sha256="0" * 64, config={})
 
 
@@ -120,3 +126,28 @@ def test_a_run_that_died_has_no_stop(path):
     assert first["reason"] == "ended without a word"
     assert first["ended"] is not None
     assert second["scans"] == 0
+
+
+async def test_folders_in_a_journal_are_not_told(path, tail, unit, seen):
+    why = f"FileNotFoundError: '{FOLDER}/policies/scaler.pkl'"
+    shed = ModeState(mode=Mode.SHED, reason=f"open:{FOLDER}/a")
+    write(
+        path,
+        report(0, Faulted(detail=why, request=REQUEST, elapsed_s=0.0), after=shed),
+        event("mode", after="SHED", reason=why),
+        event("worker", told=[{"file": f"file://{FOLDER}/policies/scaler.pkl"}, 3.0]),
+        event("stop", reason=why, url="opc.tcp://host:4840/site7/a"),
+    )
+    await tail.poll()
+    shown = view(unit, seen(tail=tail.tail))
+    assert "'scaler.pkl'" in shown["certificate"]["text"]
+    page_of_run = page(path, 1, before=None, limit=2)
+    one = scan(path, 1, 0)
+    assert (one["proposal_detail"], one["reason"]) == (
+        "FileNotFoundError: 'scaler.pkl'",
+        "open:a",
+    )
+    told = json.dumps([asdict(tail.tail), shown, page_of_run, one, runs(path, {})])
+    assert FOLDER not in told
+    assert "file:scaler.pkl" in told
+    assert "opc.tcp://host:4840/site7/a" in told
