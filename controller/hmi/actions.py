@@ -7,7 +7,6 @@ of the second step but the token comes from the browser.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from controller.hmi.errors import RefusedError, malformed, unknown
 from controller.hmi.logins import ENDED
 from controller.hmi.offers import selector, setpoint_limits
 from controller.hmi.operator_line import ACKNOWLEDGE, MODE, SELECTOR, SHED, PlantSaysNoError
+from controller.hmi.pending import Pending
 from controller.hmi.query import number_of, only, text_of
 from controller.hmi.values import digits
 from controller.logs import logger
@@ -37,18 +37,6 @@ MOST_PENDING = 8
 """First steps that one login may have open; the oldest make room."""
 
 LONGEST_NAME, LONGEST_COMMENT = 300, 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """A first step.  text: the question, as it was shown.  done: what is said afterwards."""
-
-    unit: str
-    text: str
-    done: str
-    detail: Mapping[str, Any]
-    expires_s: float
-    act: Callable[[], Awaitable[None]]
 
 
 def propose(watch: Watch, login: Login, body: Mapping[str, Any]) -> tuple[str, Pending]:

@@ -25,9 +25,9 @@ from controller.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from controller.hmi.actions import Pending
     from controller.hmi.attempts import Who
     from controller.hmi.fleet import Unit
+    from controller.hmi.pending import Pending
     from controller.hmi.settings import LoginSettings
 
 MOST_LOGINS, MOST_OF_ONE = 64, 8
