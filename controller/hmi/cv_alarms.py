@@ -43,7 +43,7 @@ def alarm(cv: BoundCv, seen: Seen) -> dict[str, str] | None:
     standing = [
         alarm
         for alarm in seen.standing.values()
-        if (alarm.key in keys or (source is not None and alarm.source_node == source))
+        if (alarm.key in keys or alarm.source_node == source)
         and alarm.state not in {State.NORMAL, State.SHELVED}
     ]
     if not standing:

@@ -37,7 +37,7 @@ async def dcs(monkeypatch):
 
 @pytest.fixture
 async def watch(dcs):
-    async with Client(dcs.url, timeout=20) as client:
+    async with Client(dcs.url, timeout=60) as client:
         yield LimitWatch(client, {PV: dcs.pv.nodeid}, OperationLimits(), logger("hmi"))
 
 
@@ -50,8 +50,9 @@ def values(found):
 async def test_a_search_that_fails_finds_none_and_is_made_again(watch, monkeypatch, how, what):
     monkeypatch.setattr(Odd, how, frozenset({what}))
     with capture_logs() as lines:
-        assert await watch.read() == {}
-        assert await watch.read() == {}
+        async with asyncio.timeout(20.0):  # far less than the client itself would wait
+            assert await watch.read() == {}
+            assert await watch.read() == {}
     assert [line["event"] for line in lines] == ["no_alarm_limits"]
     assert lines[0]["log_level"] == "info"
     monkeypatch.setattr(Odd, how, frozenset())
