@@ -31,6 +31,7 @@ FIELDS = (
     (ua.ObjectIds.BaseEventType, "EventId"),
     (ua.ObjectIds.BaseEventType, "EventType"),
     (ua.ObjectIds.BaseEventType, "SourceName"),
+    (ua.ObjectIds.BaseEventType, "SourceNode"),
     (ua.ObjectIds.BaseEventType, "Time"),
     (ua.ObjectIds.BaseEventType, "Message"),
     (ua.ObjectIds.BaseEventType, "Severity"),
@@ -45,9 +46,9 @@ FIELDS = (
 _NAMES = (*(name for _, name in FIELDS), "ConditionId")
 
 
-def key_of(condition: ua.NodeId) -> str:
-    """The key of a condition's alarm."""
-    return printable(condition.to_string())
+def key_of(node: ua.NodeId) -> str:
+    """The key of a condition's alarm, or of the node an alarm comes from."""
+    return printable(node.to_string())
 
 
 def acknowledge_request(alarm: Alarm, comment: str) -> ua.CallMethodRequest:
@@ -93,13 +94,14 @@ def decoded(values: dict[str, Any]) -> Alarm | None:
     beside = ""
     if isinstance(branch, ua.NodeId) and not branch.is_null():
         beside = f"/{branch.to_string()}"
-    active = values.get("ActiveState/Id")
+    active, source = values.get("ActiveState/Id"), values.get("SourceNode")
     return Alarm(
         key=key_of(condition) + printable(beside),
         condition=condition,
         event_id=event_id,
         name=_text(values.get("ConditionName")) or _text(condition.to_string()),
         source=_text(values.get("SourceName")),
+        source_node=key_of(source) if isinstance(source, ua.NodeId) else "",
         severity=severity if isinstance(severity, int) else 0,
         active=active if isinstance(active, bool) else None,
         acked=values.get("AckedState/Id") is not False,

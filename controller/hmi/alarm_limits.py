@@ -1,7 +1,8 @@
 """Alarm limits of measurements, as a server tells them (LimitAlarmType, OPC 10000-9).
 
 Where a server shows its conditions, HasCondition leads to them from the measured tag, or from the
-object that the tag is part of; InputNode then says which tag is meant.
+object that the tag is part of; InputNode then says which tag is meant.  A condition of the tag's
+own needs none.  What a server may make us ask and keep is bounded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from asyncua import ua
 
 from controller.hmi.alarm_events import key_of
 from controller.opcua.operation_limits import chunks, read_attribute
+from controller.opcua.survey import browse_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 NAMES = {"HighHighLimit": "HH", "HighLimit": "H", "LowLimit": "L", "LowLowLimit": "LL"}
 """Property of a condition -> what operators call the limit."""
+
+MOST_PARENTS, MOST_CONDITIONS, MOST_LIMITS = 8, 64, 16
+"""Of one measurement: objects that are asked, conditions of all of them, and limits kept."""
 
 _INPUT, _SETPOINT = "InputNode", "SetpointNode"
 _RELATIVE = frozenset(
@@ -56,61 +61,131 @@ class LimitNode:
 async def find_limits(
     client: Client, nodes: Mapping[str, ua.NodeId], limits: OperationLimits
 ) -> tuple[LimitNode, ...]:
-    """The limits of these measurements; none where the server refuses the question.
+    """Where the limits of these measurements are read.
 
-    nodes: logical key of a measurement -> its node.  Raises what asyncua raises when the line
-    fails.
+    nodes: logical key of a measurement -> its node.  Raises FAULTS of `controller.opcua.endpoint`.
     """
-    try:
-        found = [await _conditions(client, key, node) for key, node in nodes.items()]
-        pairs = dict.fromkeys(pair for some in found for pair in some)
-        names = [*NAMES, _INPUT, _SETPOINT]
-        asked = [(key, condition, name) for key, condition in pairs for name in names]
-        places = await _properties(client, [(one, name) for _, one, name in asked], limits)
-        properties = dict(zip(asked, places, strict=True))
-        inputs = await _inputs(client, properties, limits)
-    except ua.UaStatusCodeError:
-        return ()
+    wanted = await _conditions(client, nodes, limits)
+    conditions = dict.fromkeys(condition for _, condition in wanted)
+    names = [*NAMES, _INPUT, _SETPOINT]
+    asked = [(condition, name) for condition in conditions for name in names]
+    properties = dict(zip(asked, await _properties(client, asked, limits), strict=True))
+    inputs = await _inputs(client, properties, limits)
     return tuple(
         LimitNode(key=key, name=NAMES[name], condition=key_of(condition), node=place)
-        for (key, condition, name), place in properties.items()
-        if name in NAMES
-        and place is not None
-        and properties[key, condition, _SETPOINT] is None
-        and inputs.get(condition) == nodes[key]
+        for (key, condition), own in wanted.items()
+        if properties[condition, _SETPOINT] is None
+        and (inputs.get(condition) == nodes[key] or (own and _names_none(inputs, condition)))
+        for name in NAMES
+        if (place := properties[condition, name]) is not None
     )
 
 
 async def read_limits(
     client: Client, places: Sequence[LimitNode], most: int
 ) -> dict[str, tuple[AlarmLimit, ...]]:
-    """Key of a measurement -> its limits now, those that are numbers; most: nodes a request."""
-    if not places:
-        return {}
+    """Key of a measurement -> its limits now, those that are good numbers, up to `MOST_LIMITS`.
+
+    most: nodes a request.  Raises FAULTS of `controller.opcua.endpoint`.
+    """
     values = await read_attribute(
         client, [place.node for place in places], ua.AttributeIds.Value, most
     )
     found: dict[str, tuple[AlarmLimit, ...]] = {}
     for place, told in zip(places, values, strict=True):
-        value = None if told.Value is None else told.Value.Value
-        if isinstance(value, float | int) and math.isfinite(value):
+        value, before = _good(told), found.get(place.key, ())
+        if isinstance(value, bool) or not isinstance(value, float | int):
+            continue
+        if math.isfinite(value) and len(before) < MOST_LIMITS:
             limit = AlarmLimit(name=place.name, value=float(value), condition=place.condition)
-            found[place.key] = (*found.get(place.key, ()), limit)
+            found[place.key] = (*before, limit)
     return found
 
 
-async def _conditions(client: Client, key: str, node: ua.NodeId) -> list[tuple[str, ua.NodeId]]:
-    """(key, condition) of every condition of a tag and of the objects it is part of."""
-    parents = await client.get_node(node).get_references(
-        ua.ObjectIds.HierarchicalReferences, ua.BrowseDirection.Inverse, ua.NodeClass.Object
+def _good(told: ua.DataValue) -> Any:
+    """A value with a good status, None without."""
+    good = told.StatusCode is None or told.StatusCode.is_good()
+    return told.Value.Value if good and told.Value is not None else None
+
+
+async def _conditions(
+    client: Client, nodes: Mapping[str, ua.NodeId], limits: OperationLimits
+) -> dict[tuple[str, ua.NodeId], bool]:
+    """(key, condition) of each tag and of the objects it is part of -> whether it is the tag's own.
+
+    The own come first.
+    """
+    parents = await _referenced(
+        client,
+        nodes.values(),
+        _Question(
+            ua.ObjectIds.HierarchicalReferences, ua.BrowseDirection.Inverse, limits, MOST_PARENTS
+        ),
     )
-    found = []
-    for source in (node, *(parent.NodeId for parent in parents)):
-        references = await client.get_node(source).get_references(
-            ua.ObjectIds.HasCondition, ua.BrowseDirection.Forward, ua.NodeClass.Object
+    sources = dict.fromkeys([*nodes.values(), *(one for some in parents.values() for one in some)])
+    forward = ua.BrowseDirection.Forward
+    question = _Question(ua.ObjectIds.HasCondition, forward, limits, MOST_CONDITIONS)
+    found = await _referenced(client, sources, question)
+    wanted: dict[tuple[str, ua.NodeId], bool] = {}
+    for key, node in nodes.items():
+        own = dict.fromkeys(found[node], True)
+        of_parents = (one for parent in parents[node] for one in found[parent])
+        every = {**dict.fromkeys(of_parents, False), **own}
+        first = sorted(every.items(), key=lambda item: not item[1])[:MOST_CONDITIONS]
+        wanted |= {(key, condition): is_own for condition, is_own in first}
+    return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Which objects nodes refer to, at most `most` each."""
+
+    references: int
+    direction: ua.BrowseDirection
+    limits: OperationLimits
+    most: int
+
+
+async def _referenced(
+    client: Client, nodes: Iterable[ua.NodeId], question: _Question
+) -> dict[ua.NodeId, list[ua.NodeId]]:
+    """Node -> the objects that it refers to, less conditions whose limits are relative."""
+    found: dict[ua.NodeId, list[ua.NodeId]] = {}
+    for chunk in chunks(nodes, question.limits.browse):
+        request = browse_request(
+            chunk, question.references, ua.NodeClass.Object, page=question.most
         )
-        found += [(key, one.NodeId) for one in references if one.TypeDefinition not in _RELATIVE]
+        for item in request.NodesToBrowse:
+            item.BrowseDirection = question.direction
+        results = await client.uaclient.browse(request)
+        for node, result in zip(chunk, results, strict=True):
+            references = await _pages(client, result, question.most)
+            found[node] = [
+                ua.NodeId(one.NodeId.Identifier, one.NodeId.NamespaceIndex, one.NodeId.NodeIdType)
+                for one in references
+                if one.TypeDefinition not in _RELATIVE
+            ]
     return found
+
+
+async def _pages(
+    client: Client, result: ua.BrowseResult, most: int
+) -> list[ua.ReferenceDescription]:
+    """The first references of a node, from as many pages; the server forgets the others."""
+    found = list(result.References or ())
+    for page in range(most):
+        if not result.ContinuationPoint:
+            break
+        enough = len(found) >= most or page == most - 1
+        request = ua.BrowseNextParameters(
+            ReleaseContinuationPoints=enough, ContinuationPoints=[result.ContinuationPoint]
+        )
+        answer = await client.uaclient.browse_next(request)
+        if enough:
+            break
+        (result,) = answer
+        found += result.References or ()
+    return found[:most]
 
 
 async def _properties(
@@ -142,17 +217,22 @@ def property_path(owner: ua.NodeId, name: str) -> ua.BrowsePath:
 
 async def _inputs(
     client: Client,
-    properties: Mapping[tuple[str, ua.NodeId, str], ua.NodeId | None],
+    properties: Mapping[tuple[ua.NodeId, str], ua.NodeId | None],
     limits: OperationLimits,
 ) -> dict[ua.NodeId, Any]:
-    """Condition -> the node it watches."""
+    """Condition that has such a property -> the node it watches, None where that is not told."""
     places = {
         condition: place
-        for (_, condition, name), place in properties.items()
+        for (condition, name), place in properties.items()
         if name == _INPUT and place is not None
     }
     values = await read_attribute(client, list(places.values()), ua.AttributeIds.Value, limits.read)
-    return {
-        condition: None if told.Value is None else told.Value.Value
-        for condition, told in zip(places, values, strict=True)
-    }
+    return {condition: _good(told) for condition, told in zip(places, values, strict=True)}
+
+
+def _names_none(inputs: Mapping[ua.NodeId, Any], condition: ua.NodeId) -> bool:
+    """Whether a condition does not say what it watches: no InputNode, or a null one."""
+    if condition not in inputs:
+        return True
+    watched = inputs[condition]
+    return isinstance(watched, ua.NodeId) and watched.is_null()

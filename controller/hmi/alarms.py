@@ -47,6 +47,7 @@ class Alarm:
 
     key: unique on its server.  condition, event_id: what Acknowledge is called on and with.
     active: None where the condition has no such state.  retain: the server says it is of interest.
+    source_node: key of the node it comes from, empty where no event tells it.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Alarm:
     time: datetime | None
     message: str
     comment: str
+    source_node: str = ""
 
     @property
     def stands(self) -> bool:

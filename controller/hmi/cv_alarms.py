@@ -34,12 +34,16 @@ def limits(cv: BoundCv, seen: Seen) -> list[dict[str, Any]]:
 
 
 def alarm(cv: BoundCv, seen: Seen) -> dict[str, str] | None:
-    """The gravest alarm of the limits of a CV, None where none asks for anything."""
+    """The gravest alarm of a CV, None where none asks for anything.
+
+    Its alarms: those of its limits' conditions, and those that name its PV as their source.
+    """
     keys = {limit.condition for limit in seen.limits.get(cv.pv.key, ())}
+    source = seen.sources.get(cv.pv.key)
     standing = [
         alarm
-        for key in keys
-        if (alarm := seen.standing.get(key)) is not None
+        for alarm in seen.standing.values()
+        if (alarm.key in keys or alarm.source_node == source)
         and alarm.state not in {State.NORMAL, State.SHELVED}
     ]
     if not standing:

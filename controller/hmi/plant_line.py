@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from asyncua import ua
 
 from controller.configuration.references import NodeIdRef
-from controller.hmi.alarm_events import FIELDS, take_event
-from controller.hmi.alarm_limits import find_limits, read_limits
+from controller.hmi.alarm_events import FIELDS, key_of, take_event
 from controller.hmi.alarms import AlarmList
+from controller.hmi.limit_watch import LimitWatch
 from controller.hmi.placeless import placeless
 from controller.hmi.ranges import ranges
 from controller.logs import logger
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from asyncua import Client
 
-    from controller.hmi.alarm_limits import AlarmLimit, LimitNode
+    from controller.hmi.alarm_limits import AlarmLimit
     from controller.hmi.fleet import Unit
     from controller.opcua.nodes import AddressBook
 
@@ -81,7 +81,7 @@ class PlantLine:
         self.book: AddressBook | None = None
         self.ranges: Mapping[str, tuple[float, float]] = {}
         self.limits: Mapping[str, tuple[AlarmLimit, ...]] = {}
-        self._limit_nodes: tuple[LimitNode, ...] = ()
+        self.sources: Mapping[str, str] = {}
         self.missing: tuple[str, ...] = ()
         self.has_alarms = False
         self.connected = False
@@ -122,10 +122,10 @@ class PlantLine:
         try:
             async with time_limit(self._unit.settings.server.connect_timeout_s):
                 await self._unit.endpoint(self._unit.user, self._unit.password).connect(client)
-                subscription = await self._prepare(client)
+                subscription, limits = await self._prepare(client)
             self._client = client
             self._say(connected=True, problem="")
-            await self._follow(client, subscription)
+            await self._follow(client, subscription, limits)
         except (*FAULTS, ServerRefusedError) as error:
             return detail_of(error)
         finally:
@@ -133,7 +133,7 @@ class PlantLine:
             await hang_up(client)
         return "the connection was lost"
 
-    async def _prepare(self, client: Client) -> Subscription:
+    async def _prepare(self, client: Client) -> tuple[Subscription, LimitWatch]:
         """Resolve the tags and watch them; those that are missing are left out and named."""
         events = self._unit.events or _SERVER
         wanted = {**self._unit.references, EVENTS: events}
@@ -143,9 +143,9 @@ class PlantLine:
         notifier = nodes.pop(EVENTS, None)
         self.book, self.missing = book, tuple(item.key for item in book.missing)
         self.ranges = await ranges(client, nodes, self._unit.binding)
-        measured = [cv.pv.key for cv in self._unit.binding.cvs if cv.pv.key in nodes]
-        self._limit_nodes = await find_limits(client, {key: nodes[key] for key in measured}, limits)
-        self.limits = await read_limits(client, self._limit_nodes, limits.read)
+        pvs = [cv.pv.key for cv in self._unit.binding.cvs]
+        measured = {key: nodes[key] for key in pvs if key in nodes}
+        self.sources = {key: key_of(node) for key, node in measured.items()}
         self._nodes, self._most_reads = nodes, limits.read
         made = Subscription(list(nodes), self.image, changed=self._changed, told=self._take)
         await made.open(
@@ -157,7 +157,7 @@ class PlantLine:
         self.has_alarms = notifier is not None and await self._watch_alarms(client, made, notifier)
         if not self.has_alarms:
             self.alarms = AlarmList()
-        return made
+        return made, LimitWatch(client, measured, limits, self._log)
 
     async def _watch_alarms(self, client: Client, made: Subscription, notifier: ua.NodeId) -> bool:
         """Watch alarms and ask what stands; False where the server has none."""
@@ -180,11 +180,11 @@ class PlantLine:
             return False
         return True
 
-    async def _follow(self, client: Client, made: Subscription) -> None:
+    async def _follow(self, client: Client, made: Subscription, limits: LimitWatch) -> None:
         """Read everything now and then, until the line is lost.  Raises FAULTS."""
         limit_s = self._unit.settings.server.connect_timeout_s
         nodes = list(self._nodes.values())
-        limits_due_s = monotonic() + LIMITS_S
+        limits_due_s = monotonic()
         while not self._lost.is_set():
             if made.silent:
                 raise TimeoutError
@@ -195,13 +195,14 @@ class PlantLine:
                 if self._refresh:
                     self._refresh = False
                     await client.uaclient.session.call([refresh_request(made.number)])
-                if monotonic() > limits_due_s:
-                    limits_due_s = monotonic() + LIMITS_S
-                    self.limits = await read_limits(client, self._limit_nodes, self._most_reads)
             now = monotonic()
             for key, value in zip(self._nodes, values, strict=True):
                 self.image.polled(key, value, now)
             self._changed()
+            if now >= limits_due_s:
+                limits_due_s = now + LIMITS_S
+                self.limits = await limits.read()
+                self._changed()
             with contextlib.suppress(TimeoutError):
                 async with time_limit(POLL_S):
                     await self._lost.wait()

@@ -33,7 +33,8 @@ class Seen:
     """What is known of a unit at one instant.
 
     problem: why there is no connection.  ranges, limits: of the setpoints and of the measurements,
-    as the server tells them.  standing: alarms by their key.  monotonic_s: the clock of deliveries.
+    as the server tells them.  sources: of the measurements, the keys of their nodes.  standing:
+    alarms by their key.  monotonic_s: the clock of deliveries.
     beat_s, dcs_beat_s: seconds since the controller's and the DCS's heartbeat last moved; None:
     never seen to.
     """
@@ -46,6 +47,7 @@ class Seen:
     tail: Tail = field(default_factory=Tail)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     limits: Mapping[str, tuple[AlarmLimit, ...]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     standing: Mapping[str, Alarm] = field(default_factory=dict)
     alarms: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()

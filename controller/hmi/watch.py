@@ -115,6 +115,7 @@ class Watch:
             tail=self.tail.tail,
             ranges=line.ranges,
             limits=line.limits,
+            sources=line.sources,
             standing={alarm.key: alarm for alarm in line.alarms.all()},
             alarms={**counted(line.alarms.all()), "told": line.has_alarms},
             missing=line.missing,

@@ -67,7 +67,9 @@ async def test_all_units_and_one(world, browser):
     assert datetime.fromisoformat(shown["time"]).tzinfo is not None
     assert (unit["unit"], unit["title"], unit["connected"]) == ("R101", "Reactor <R101>", True)
     # the hand-shake alone tells the mode before the journal has been read
-    view = await world.shown(browser, lambda view: view["controller"] == "running")
+    view = await world.shown(
+        browser, lambda view: view["controller"] == "running" and view["cvs"][1]["limits"]
+    )
     assert view["mode"] == "MANUAL"
     assert "selected by the operator" in view["mode_text"]
     assert [cv["tag"] for cv in view["cvs"]] == ["PolymerConc", "Temperature"]

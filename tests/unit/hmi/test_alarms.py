@@ -34,6 +34,7 @@ def event(**values):
         "EventId": b"42",
         "EventType": ua.NodeId(ua.ObjectIds.OffNormalAlarmType),
         "SourceName": "R101",
+        "SourceNode": ua.NodeId(7, 2),
         "Time": datetime(2026, 1, 1, 12),  # noqa: DTZ001 - as asyncua gives it
         "Message": ua.LocalizedText("hot"),
         "Severity": 700,
@@ -77,6 +78,7 @@ def test_an_event_becomes_an_alarm():
     (alarm,) = alarms.all()
     assert (alarm.key, alarm.name, alarm.priority) == ("ns=2;i=1420", "T_HH", Priority.HIGH)
     assert (alarm.event_id, alarm.message) == (b"42", "hot")
+    assert (alarm.source, alarm.source_node) == ("R101", "ns=2;i=7")
     assert alarm.time.tzinfo is not None
     document = alarm.document("R101", stale=True)
     assert (document["state"], document["stale"]) == ("unacknowledged", True)
@@ -160,4 +162,4 @@ def test_the_filter_asks_for_each_field_of_its_own_type():
     clauses = item.RequestedParameters.Filter.SelectClauses
     assert len(clauses) == len(_NAMES)
     assert clauses[-1].AttributeId == ua.AttributeIds.NodeId
-    assert [part.Name for part in clauses[10].BrowsePath] == ["AckedState", "Id"]
+    assert [part.Name for part in clauses[11].BrowsePath] == ["AckedState", "Id"]
