@@ -37,7 +37,7 @@ async def dcs(monkeypatch):
 
 @pytest.fixture
 async def watch(dcs):
-    async with Client(dcs.url, timeout=60) as client:
+    async with Client(dcs.url, timeout=60, watchdog_intervall=600.0) as client:  # it reads, too
         yield LimitWatch(client, {PV: dcs.pv.nodeid}, OperationLimits(), logger("hmi"))
 
 
