@@ -70,6 +70,37 @@ async def test_the_trend_that_was_refused_is_asked_again(view):
     assert refusals.spaced()
 
 
+async def test_a_dropped_question_has_no_answer_and_is_not_repeated(view):
+    """Nor one that waits to be repeated; asked anew, it is answered."""
+    viewer = await view("/")
+    told = await viewer.page.evaluate(
+        """async () => {
+          const {Question} = await import("/static/js/question.js");
+          const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+          const [put, answers] = [[], []];
+          const question = new Question({
+            put: async () => {
+              put.push(put.length);
+              const mine = put.length;
+              await pause(50);
+              return mine;
+            },
+            answered: (answer) => answers.push(answer),
+          });
+          question.ask();
+          await pause(20);
+          question.ask();
+          question.drop();
+          await pause(150);
+          const dropped = [put.length, answers.length];
+          question.ask();
+          await pause(150);
+          return {dropped, answers};
+        }"""
+    )
+    assert told == {"dropped": [1, 0], "answers": [2]}
+
+
 async def test_one_question_at_a_time_and_the_last_one_counts(view):
     """Asked twice while the first is on its way: once more, and only that answer is shown."""
     viewer = await view("/")

@@ -46,9 +46,9 @@ function range() {
 
 function load() {
   const wanted = range();
-  if (wanted === null) return say("Give both ends of the range.");
+  if (wanted === null) return stop("Give both ends of the range.");
   const [start, end] = wanted;
-  if (end <= start) return say("The end must be later than the beginning.");
+  if (end <= start) return stop("The end must be later than the beginning.");
   say("reading ...");
   const address = new URL(location);
   address.searchParams.set("from", new Date(1000 * start).toISOString());
@@ -56,6 +56,12 @@ function load() {
   history.replaceState(null, "", address);
   asked = wanted;
   past.ask();
+}
+
+/** Say what is wrong; what was asked before is no answer to it. */
+function stop(text) {
+  past.drop();
+  say(text);
 }
 
 /** The range that is asked for, with the limits and ranges of now. */

@@ -15,6 +15,7 @@ export class Question {
     this.putting = false;
     this.changed = false; // since it was put
     this.over = false; // refused for good
+    this.dropped = false; // nobody wants the answer that is on its way
     this.tries = 0;
     this.timer = 0;
     this.earliest = 0; // by performance.now(), as the server told
@@ -28,9 +29,21 @@ export class Question {
     if (!this.putting) this.later(Math.max(0, this.earliest - performance.now()));
   }
 
+  /** Ask no more, and take no answer that is on its way. */
+  drop() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.changed = false;
+    this.dropped = true;
+  }
+
   /** Put it again, unless it is on its way, will be, or was refused for good. */
   repeat() {
     if (!this.putting && this.timer === 0 && !this.over) this.now();
+  }
+
+  get wanted() {
+    return !this.changed && !this.dropped;
   }
 
   later(pause) {
@@ -41,15 +54,15 @@ export class Question {
   async now() {
     this.timer = 0;
     this.putting = true;
-    this.changed = false;
+    this.changed = this.dropped = false;
     try {
       const answer = await this.put();
-      if (!this.changed) this.answered(answer);
+      if (this.wanted) this.answered(answer);
       this.tries = 0;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.earliest = performance.now() + error.afterMs;
-      if (!this.changed) this.refuse(error);
+      if (this.wanted) this.refuse(error);
     } finally {
       this.putting = false;
       if (this.changed) this.ask();
