@@ -182,7 +182,7 @@ async def test_a_day_of_the_plant_shows_no_gap_in_any_panel(watchers, day):
 
 
 async def test_nothing_fires_of_a_controller_that_works(plant, watchers):
-    """Nor after a shed, which comes of a busy machine alone, when the operator selects Auto anew."""
+    """Nor after a shed, which comes of a busy machine, when the operator selects Auto anew."""
     quiet = {"ScanOverruns", "OutOfDistribution"}  # a busy machine is late, a fresh start unusual
 
     def fired() -> set[str]:
