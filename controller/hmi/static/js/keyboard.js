@@ -28,7 +28,8 @@ export function startKeyboard(unit) {
   byId("help").addEventListener("click", () => showHelp(keys));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || !enabled()) return;
-    if (event.target.closest("input, select, textarea, dialog")) return;
+    const dialog = event.target.closest("dialog"); // one that closes may keep the focus for a moment
+    if (dialog === null ? event.target.closest("input, select, textarea") : dialog.open) return;
     const act = actions.get(event.key);
     if (act === undefined) return;
     event.preventDefault();
