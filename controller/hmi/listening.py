@@ -77,8 +77,8 @@ class Listening(socket.socket):
             self._tell(unmapped(str(where[0])))
             raise ConnectionAbortedError
         connection = _Accepted(fileno=accepted.detach())
-        _limit_unread(connection)
         connection.gone = lambda: self.room.leave(address)
+        _limit_unread(connection)
         return connection, where
 
     def _tell(self, address: str) -> None:
@@ -96,7 +96,8 @@ def _limit_unread(connection: socket.socket) -> None:
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         limit_ms = round(1e3 * connections.UNREAD_S)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
+        with contextlib.suppress(OSError):  # the peer is gone already: the first read tells so
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
 
 
 class Server(uvicorn.Server):

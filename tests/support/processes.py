@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,14 +41,14 @@ def free_pair() -> int:
     return pytest.fail("no two free ports in a row")
 
 
-class _Child:
+class _Child(ABC):
     """A process that its test ends."""
 
     popen: subprocess.Popen[Any]
 
+    @abstractmethod
     def text(self) -> str:
         """All that it has said."""
-        raise NotImplementedError
 
     @property
     def running(self) -> bool:
